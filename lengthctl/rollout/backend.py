@@ -1,0 +1,66 @@
+"""The interface that everything which turns prompts into completions fulfils."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from lengthctl.length import Target
+from lengthctl.records import Completion
+
+__all__ = ["Backend", "OnCompletion", "Request", "Sampling"]
+
+
+@dataclass(frozen=True)
+class Sampling:
+    """How one request is sampled.
+
+    `top_p` below 1 and `top_k` above 0 cut the distribution, which biases the correction for the sampler/trainer
+    mismatch: training refuses them.
+    """
+
+    temperature: float = 1.0
+    top_p: float = 1.0
+    top_k: int = 0
+    max_tokens: int = 256
+    """The limit: completion tokens, the stop token counted."""
+
+
+@dataclass(frozen=True)
+class Request:
+    """One prompt that wants one completion.
+
+    Engines read `prompt_ids`, endpoints read `messages`; `group` names requests that share a prompt, and `target`
+    tells a scheduler what length to expect.
+    """
+
+    id: str
+    prompt_ids: tuple[int, ...]
+    sampling: Sampling
+    messages: tuple[Mapping[str, str], ...] = ()
+    group: str = ""
+    target: Target | None = field(default=None)
+
+
+OnCompletion = Callable[[Completion], None]
+
+
+class Backend(Protocol):
+    """A source of completions."""
+
+    def generate(self, requests: Sequence[Request], on_completion: OnCompletion | None = None) -> list[Completion]:
+        """One completion a request, in the order of the requests; `on_completion` sees each as it ends.
+
+        A request that fails is a completion with `finish` ERROR and a cause, never an exception, until the failure
+        budget is used up.
+
+        Raises:
+            EngineError, EndpointError: nothing can be generated any more.
+            FailureBudgetError: too many completions failed.
+        """
+        ...
+
+    def close(self) -> None:
+        """Release engines and connections; safe to call twice."""
+        ...

@@ -1,0 +1,170 @@
+"""One vLLM engine inside a Ray actor: add requests, step, hand back what came. It holds no policy.
+
+Runs in its own process: vLLM replaces `torch.set_num_threads` and seeds the global RNG, neither of which the
+trainer may suffer (vLLM 0.31).
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import torch
+
+__all__ = ["EngineActor", "EngineSettings", "Event", "names_digest"]
+
+
+@dataclass(frozen=True)
+class EngineSettings:
+    """What an engine is built from."""
+
+    model: str
+    """Folder or hub id of a Hugging Face checkpoint."""
+    name: str
+    threads: int
+    max_num_seqs: int
+    max_model_len: int
+    kv_cache_gib: int
+    dtype: str
+    seed: int
+    stop_token_ids: tuple[int, ...]
+
+    def environment(self) -> dict[str, str]:
+        """Variables that must be set before vLLM is imported in the actor."""
+        return {
+            "VLLM_ENABLE_V1_MULTIPROCESSING": "0",
+            "VLLM_CPU_OMP_THREADS_BIND": "nobind",
+            "OMP_NUM_THREADS": str(self.threads),
+            "VLLM_CPU_KVCACHE_SPACE": str(self.kv_cache_gib),
+            "VLLM_LOGGING_LEVEL": "ERROR",
+            "VLLM_NO_USAGE_STATS": "1",
+            "TOKENIZERS_PARALLELISM": "false",
+            "TORCHDYNAMO_DISABLE": "1",  # vLLM compiles a sampler helper: 20 s at first use, and a C++ compiler
+        }
+
+
+@dataclass(frozen=True)
+class Event:
+    """What one request gained in a poll: new token ids with their logprobs, and why it ended, if it did."""
+
+    request_id: str
+    token_ids: tuple[int, ...]
+    logprobs: tuple[float, ...]
+    finish: str | None
+    """vLLM's finish reason: `stop`, `length`, `abort`; None while it runs."""
+
+
+def names_digest(state: Mapping[str, Any]) -> str:
+    """Digest of parameter names and shapes: vLLM accepts an incomplete state without a word, so we check."""
+    import hashlib
+
+    lines = sorted(f"{name}:{tuple(tensor.shape)}" for name, tensor in state.items())
+    return hashlib.sha256("\n".join(lines).encode()).hexdigest()[:16]
+
+
+class EngineActor:
+    """A vLLM engine, stepped from outside."""
+
+    def __init__(self, settings: EngineSettings) -> None:
+        import torch
+
+        torch.set_num_threads(settings.threads)  # before the engine: vLLM then replaces the function
+        from vllm import EngineArgs
+        from vllm.v1.engine.llm_engine import LLMEngine
+
+        self._settings = settings
+        self._version = 0
+        self._digest: str | None = None
+        self._partial: dict[str, tuple[list[int], list[float]]] = {}
+        self._engine = LLMEngine.from_engine_args(
+            EngineArgs(
+                model=settings.model,
+                tokenizer=settings.model,
+                skip_tokenizer_init=True,
+                dtype=settings.dtype,  # type: ignore[arg-type]  # vLLM narrows it to literals
+                enforce_eager=True,  # Inductor costs a minute of build and gains nothing on CPU (vLLM 0.31)
+                max_num_seqs=settings.max_num_seqs,
+                max_model_len=settings.max_model_len,
+                max_num_batched_tokens=max(2048, settings.max_model_len),
+                enable_prefix_caching=True,
+                logprobs_mode="processed_logprobs",  # temperature counts in the correction of the trainer
+                seed=settings.seed,
+                disable_log_stats=True,
+            )
+        )
+
+    def stats(self) -> dict[str, Any]:
+        """What the driver needs to know to trust this engine."""
+        return {
+            "pid": os.getpid(),
+            "version": self._version,
+            "digest": self._digest,
+            "running": len(self._partial),
+        }
+
+    def submit(self, requests: Sequence[tuple[str, tuple[int, ...], dict[str, Any]]]) -> None:
+        """Queue `(id, prompt ids, sampling fields)`; they join the next step."""
+        from vllm import SamplingParams
+        from vllm.sampling_params import RequestOutputKind
+
+        for request_id, prompt_ids, sampling in requests:
+            params = SamplingParams(
+                **sampling,
+                logprobs=0,
+                detokenize=False,
+                stop_token_ids=list(self._settings.stop_token_ids),
+                output_kind=RequestOutputKind.DELTA,
+            )
+            self._engine.add_request(request_id, {"prompt_token_ids": list(prompt_ids)}, params)
+            self._partial[request_id] = ([], [])
+
+    def poll(self, max_steps: int, max_seconds: float) -> list[Event]:
+        """Step until something is worth telling, at most `max_steps` steps or `max_seconds`, and report the gains."""
+        finished: dict[str, str] = {}
+        deadline = time.monotonic() + max_seconds
+        for _ in range(max_steps):
+            if not self._engine.has_unfinished_requests() or time.monotonic() > deadline:
+                break
+            for output in self._engine.step():
+                self._collect(output, finished)
+        events = [
+            Event(request_id, tuple(ids), tuple(logprobs), finished.get(request_id))
+            for request_id, (ids, logprobs) in self._partial.items()
+            if ids or request_id in finished
+        ]
+        self._partial = {key: ([], []) for key in self._partial if key not in finished}
+        return events
+
+    def _collect(self, output: Any, finished: dict[str, str]) -> None:
+        ids, logprobs = self._partial[output.request_id]
+        part = output.outputs[0]
+        ids.extend(part.token_ids)
+        for token_id, table in zip(part.token_ids, part.logprobs or (), strict=True):
+            logprobs.append(float(table[token_id].logprob))
+        if output.finished:
+            finished[output.request_id] = part.finish_reason or "abort"
+
+    def abort(self, request_ids: Sequence[str]) -> None:
+        """Drop requests; no event comes for them any more."""
+        self._engine.abort_request(list(request_ids))
+        for request_id in request_ids:
+            self._partial.pop(request_id, None)
+
+    def sync(self, state: Mapping[str, torch.Tensor], version: int, digest: str) -> dict[str, Any]:
+        """Load weights; the state is checked against `digest` and the engine's own first set of names.
+
+        Raises:
+            RuntimeError: names or shapes are not those announced, or those of an earlier sync; requests run.
+        """
+        found = names_digest(state)
+        if found != digest or (self._digest is not None and found != self._digest):
+            raise RuntimeError(f"weights announced as {digest}, received {found}, engine holds {self._digest}")
+        self._engine.collective_rpc("reload_weights", kwargs={"weights_iterator": iter(state.items())})
+        if not self._engine.reset_prefix_cache():
+            raise RuntimeError("the prefix cache could not be reset: requests are running")
+        self._version, self._digest = version, found
+        return self.stats()

@@ -1,0 +1,108 @@
+"""Open the backend that a config names."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+from typing import TYPE_CHECKING
+
+from lengthctl.errors import MissingDependencyError, ModelError
+from lengthctl.models import LoadedTokenizer, resolve_model
+
+if TYPE_CHECKING:
+    from lengthctl.config import Config
+    from lengthctl.rollout.backend import Backend
+    from lengthctl.rollout.pool import RolloutPool
+
+__all__ = ["engine_layout", "open_backend", "open_pool"]
+
+_OBJECT_STORE_GIB = 1.5
+
+
+def open_backend(config: Config, tokenizer: LoadedTokenizer | None, *, context_tokens: int) -> Backend:
+    """The configured backend, started.
+
+    Args:
+        config: `config.rollout` chooses.
+        tokenizer: of the model; only the vLLM pool needs it.
+        context_tokens: longest prompt plus limit.
+
+    Raises:
+        MissingDependencyError: vLLM is not installed.
+        ModelError: the context is longer than the model's.
+        EngineError, EndpointError: it cannot be started or reached.
+    """
+    match config.rollout.backend:
+        case "vllm":
+            assert tokenizer is not None
+            return open_pool(config, tokenizer, context_tokens=context_tokens)
+        case "endpoint":
+            from lengthctl.rollout.endpoint import EndpointBackend
+
+            assert config.rollout.endpoint is not None
+            return EndpointBackend(config.rollout.endpoint, config.rollout.failure_budget)
+        case "scripted":
+            from pathlib import Path
+
+            from lengthctl.rollout.scripted import ScriptedBackend
+
+            assert config.rollout.script is not None
+            return ScriptedBackend.from_file(Path(config.rollout.script))
+
+
+def open_pool(config: Config, tokenizer: LoadedTokenizer, *, context_tokens: int) -> RolloutPool:
+    """A Ray pool of vLLM engines; see `open_backend`."""
+    if importlib.util.find_spec("vllm") is None:
+        raise MissingDependencyError(
+            "vllm is not installed",
+            "Run `pip install --no-deps -r requirements/cpu.txt` (or gpu.txt), or set rollout.backend=endpoint",
+        )
+    from lengthctl.rollout.cluster import connect
+    from lengthctl.rollout.engine_actor import EngineSettings
+    from lengthctl.rollout.pool import RolloutPool
+
+    engines, threads = engine_layout(config)
+    length = config.rollout.max_model_len or context_tokens
+    _check_context(config, length, context_tokens)
+    connect(cpus=engines * threads, object_store_gib=_OBJECT_STORE_GIB)
+    settings = [
+        EngineSettings(
+            model=resolve_model(config.model.name),
+            name=f"engine-{i}",
+            threads=threads,
+            max_num_seqs=config.rollout.max_num_seqs,
+            max_model_len=length,
+            kv_cache_gib=config.rollout.kv_cache_gib,
+            dtype=config.rollout.dtype,
+            seed=config.run.seed + i,
+            stop_token_ids=tokenizer.stop_token_ids,
+        )
+        for i in range(engines)
+    ]
+    return RolloutPool(settings, tokenizer.decode, config.rollout.failure_budget)
+
+
+def engine_layout(config: Config) -> tuple[int, int]:
+    """Engines and threads an engine. One engine with all cores by default: as fast as several here, with one prefix
+    cache, one sync, and half the memory."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    engines = config.rollout.engines or 1
+    return engines, config.rollout.threads or max(1, cores // engines)
+
+
+def _check_context(config: Config, length: int, needed: int) -> None:
+    if length < needed:
+        raise ModelError(
+            f"rollout.max_model_len = {length}, but the longest prompt and the limit need {needed} tokens",
+            "Raise rollout.max_model_len, shorten the prompts, or lower the limit",
+        )
+    from transformers import AutoConfig
+
+    model_length = getattr(
+        AutoConfig.from_pretrained(resolve_model(config.model.name)), "max_position_embeddings", None
+    )
+    if model_length is not None and length > model_length:
+        raise ModelError(
+            f"the longest prompt and the limit need {length} tokens, the model's context has {model_length}",
+            "Shorten the prompts, or lower trainer.max_completion_length or evaluate.max_tokens",
+        )

@@ -1,0 +1,66 @@
+"""Weights on their way from the trainer to the engines: names as in the Hugging Face checkpoint, one version each."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import torch
+
+__all__ = ["WeightSnapshot", "checkpoint_state"]
+
+
+@dataclass(frozen=True)
+class WeightSnapshot:
+    """One version of the weights in the object store, kept so that a restarted engine can be armed again."""
+
+    ref: Any
+    version: int
+    digest: str
+
+
+def checkpoint_state(model: Any, dtype: torch.dtype) -> dict[str, torch.Tensor]:
+    """Tensors of a model under their checkpoint names, LoRA merged in, tied copies left out, cast to `dtype`.
+
+    The model itself is not changed. Cast before sending: bf16 halves the transfer, and the engine would cast anyway.
+    """
+    import torch
+
+    deltas = _lora_deltas(model)
+    tied = set(getattr(model, "_tied_weights_keys", None) or ())
+    ties_embeddings = bool(getattr(model.config, "tie_word_embeddings", False))
+    state: dict[str, torch.Tensor] = {}
+    with torch.no_grad():
+        for name, tensor in model.state_dict().items():
+            clean = _checkpoint_name(name)
+            if clean is None or (ties_embeddings and clean in {"lm_head.weight", *tied}):
+                continue
+            delta = deltas.get(clean)
+            value = tensor if delta is None else tensor + delta
+            state[clean] = value.detach().to(device="cpu", dtype=dtype).clone().contiguous()
+    return state
+
+
+def _checkpoint_name(name: str) -> str | None:
+    if any(part in name for part in ("lora_", "modules_to_save", "rotary_emb.")):
+        return None
+    return name.removeprefix("base_model.model.").replace(".base_layer.", ".")
+
+
+def _lora_deltas(model: Any) -> dict[str, torch.Tensor]:
+    """Weight changes of the active adapter by checkpoint name; empty for a model without LoRA."""
+    if not hasattr(model, "peft_config"):
+        return {}
+    from peft.tuners.lora import LoraLayer
+
+    deltas: dict[str, torch.Tensor] = {}
+    for name, module in model.named_modules():
+        if isinstance(module, LoraLayer):
+            for adapter in module.active_adapters:
+                if adapter in module.lora_A:
+                    key = _checkpoint_name(f"{name}.weight")
+                    assert key is not None
+                    delta = module.get_delta_weight(adapter)  # type: ignore[attr-defined]
+                    deltas[key] = deltas[key] + delta if key in deltas else delta
+    return deltas

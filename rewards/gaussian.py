@@ -1,0 +1,40 @@
+"""GaussianReward: see the class."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import ClassVar
+
+from lengthctl.length import Target, abs_relative_deviation
+from lengthctl.registry import register
+from lengthctl.rewards.completions import Completions, Targets, score_lengths
+
+__all__ = ["GaussianReward"]
+
+
+@register("reward", "gaussian")
+@dataclass(frozen=True)
+class GaussianReward:
+    """exp(-e^2 / (2 s^2)): sharpest between 0.3 s and 2.5 s, flat at the target and far away.
+
+    Length in the target's unit; result in [0, 1], 0 for an empty text, None for a row without target.
+    Source: ours; the L1 code has one with a fixed width in tokens.
+    """
+
+    lowest: ClassVar[float] = 0.0
+    highest: ClassVar[float] = 1.0
+
+    s: float = 0.2
+    """Width as relative deviation; above 0."""
+
+    def __post_init__(self) -> None:
+        if self.s <= 0:
+            raise ValueError(f"s is above 0, found {self.s}")
+
+    def __call__(self, completions: Completions, target: Targets, **_: object) -> list[float | None]:
+        """One value a completion."""
+        return score_lengths(completions, target, self._shape)
+
+    def _shape(self, length: int, target: Target) -> float:
+        return math.exp(-(abs_relative_deviation(length, target) ** 2) / (2 * self.s**2))
