@@ -46,5 +46,5 @@ def test_cut_at_any_byte_and_go_on(tmp_path: Path) -> None:
 def test_torn_line_is_named(tmp_path: Path) -> None:
     path = tmp_path / "r.jsonl"
     path.write_text(json.dumps({"a": 1}) + "\n{oops}\n")
-    with pytest.raises(DataError, match="r.jsonl:2"):
+    with pytest.raises(DataError, match=r"r\.jsonl:2"):
         list(read_records(path))

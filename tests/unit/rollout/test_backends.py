@@ -102,5 +102,5 @@ def test_script_without_an_entry_fails_with_a_cause() -> None:
 def test_torn_script_names_the_line(tmp_path: Path) -> None:
     path = tmp_path / "script.jsonl"
     path.write_text('{"id": "a", "texts": ["b"]}\n{"id": 3}\n')
-    with pytest.raises(DataError, match="script.jsonl:2"):
+    with pytest.raises(DataError, match=r"script\.jsonl:2"):
         ScriptedBackend.from_file(path)
