@@ -1,0 +1,68 @@
+"""Prompt sources: the built-in set, files, bad input."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from lengthctl.errors import DataError
+from lengthctl.length import Relation, Target
+from lengthctl.prompts import build_length_prompts, describe_target, load_seed_prompts
+
+
+def config(source: object = "builtin", **changes: Any) -> Any:
+    defaults = {"subset": None, "split": "train", "eval_source": None, "eval_split": None, "column": "prompt"}
+    return SimpleNamespace(**{"source": str(source), "eval_fraction": 0.3, "limit": None, **defaults, **changes})
+
+
+def test_builtin_set_is_split_by_topic() -> None:
+    train, held_out = load_seed_prompts(config(), "train"), load_seed_prompts(config(), "eval")
+    assert len(train) >= 150
+    assert len(held_out) >= 50
+    assert not {s.topic for s in train} & {s.topic for s in held_out}
+
+
+def test_every_seed_gets_every_target_and_several_wordings() -> None:
+    seeds = load_seed_prompts(config(), "train")
+    targets = [Target(10), Target(50, Relation.AT_MOST)]
+    prompts = build_length_prompts(seeds, targets, wordings=None, seed=1)
+    assert len(prompts) == 2 * len(seeds)
+    assert len({p.wording for p in prompts}) == 6
+    assert all(describe_target(p.target) in p.messages[-1]["content"] for p in prompts)
+    assert prompts[:2] == build_length_prompts(seeds[:1], targets, wordings=None, seed=1)
+
+
+def test_own_file_is_split_without_overlap(tmp_path: Path) -> None:
+    path = tmp_path / "p.jsonl"
+    rows = [{"prompt": f"Say {i}."} for i in range(100)] + [{"prompt": [{"role": "user", "content": "Hi {length}"}]}]
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    train, held_out = load_seed_prompts(config(path), "train"), load_seed_prompts(config(path), "eval")
+    assert len(train) + len(held_out) == 101
+    assert not {s.id for s in train} & {s.id for s in held_out}
+    assert 10 < len(held_out) < 60
+
+
+@pytest.mark.parametrize(
+    ("text", "match"),
+    [
+        ('{"promt": "a"}\n', "did you mean promt"),
+        ('{"prompt": "a"}\n{"prompt": ', r"p\.jsonl:2"),
+        ('{"prompt": " "}\n', "is empty"),
+        ('{"prompt": 3}\n', "text or a list"),
+        ("", "no train prompts"),
+    ],
+)
+def test_bad_files_are_named(tmp_path: Path, text: str, match: str) -> None:
+    path = tmp_path / "p.jsonl"
+    path.write_text(text)
+    with pytest.raises(DataError, match=match):
+        load_seed_prompts(config(path), "train")
+
+
+def test_wording_needs_both_places() -> None:
+    with pytest.raises(ValueError, match="a wording holds"):
+        build_length_prompts([], [Target(3)], wordings=["{request}"], seed=0)
