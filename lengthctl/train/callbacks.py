@@ -1,0 +1,75 @@
+"""What watches a training run: the metrics file and the live view."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from transformers import TrainerCallback
+
+from lengthctl.records import RecordWriter, read_records
+
+if TYPE_CHECKING:
+    from lengthctl.progress import Bar
+
+__all__ = ["LiveView", "MetricsFile", "trim_metrics"]
+
+
+class MetricsFile(TrainerCallback):  # type: ignore[misc]  # transformers is untyped here
+    """Append every log of the trainer to `metrics.jsonl`, one record a step and split."""
+
+    def __init__(self, path: Path) -> None:
+        self._writer = RecordWriter(path)
+
+    def on_log(self, args: Any, state: Any, control: Any, logs: dict[str, Any] | None = None, **_: Any) -> None:
+        """Write finite numbers; the summary that ends a training is left out."""
+        if not logs or "train_runtime" in logs:
+            return
+        numbers = {k: v for k, v in logs.items() if isinstance(v, int | float) and math.isfinite(v)}
+        is_eval = any(key.startswith("eval_") for key in numbers)
+        plain = {key.removeprefix("eval_"): value for key, value in numbers.items()}
+        self._writer.write({"step": state.global_step, "split": "eval" if is_eval else "train", **plain})
+
+    def on_train_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+        """Close the file."""
+        self._writer.close()
+
+
+class LiveView(TrainerCallback):  # type: ignore[misc]
+    """One progress line: step, reward, deviation, tokens a second of rollout and of training."""
+
+    def __init__(self, bar: Bar) -> None:
+        self._bar = bar
+
+    def on_log(self, args: Any, state: Any, control: Any, logs: dict[str, Any] | None = None, **_: Any) -> None:
+        """Show the numbers that matter."""
+        if not logs or "reward" not in logs:
+            return
+        deviation = next(
+            (v for k, v in logs.items() if k.endswith("/mean_abs_relative_deviation") and "/target_" not in k), None
+        )
+        self._bar.update(
+            state.global_step,
+            reward=logs["reward"],
+            deviation=deviation,
+            rollout_tok_s=logs.get("speed/rollout_tokens_per_second"),
+            train_tok_s=logs.get("speed/train_tokens_per_second"),
+        )
+
+
+def trim_metrics(path: Path, last_step: int) -> None:
+    """Drop records after `last_step`: a resumed run does those steps again.
+
+    Raises:
+        DataError: a line other than the last is torn.
+    """
+    import json
+    import os
+
+    if not path.exists():
+        return
+    kept = [record for _, record in read_records(path, allow_torn_tail=True) if record.get("step", 0) <= last_step]
+    part = path.with_suffix(".part")
+    part.write_text("".join(json.dumps(record) + "\n" for record in kept), encoding="utf-8")
+    os.replace(part, path)

@@ -1,0 +1,215 @@
+"""The RL trainer: TRL's `GRPOTrainer` with few, named overrides.
+
+TRL keeps the loop, the loss, the optimizer, checkpoints and trackers. Ours: completions come from the rollout pool,
+only the informative members of a group are trained, micro-batches are sorted by length, the correction for the
+sampler/trainer mismatch costs no forward of its own, and every step logs how lengths kept their targets.
+Read against TRL 1.16.0; the overrides are the methods of `LengthTrainer`.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from trl import GRPOConfig, GRPOTrainer
+
+from lengthctl.evaluate.metrics import adherence
+from lengthctl.length import Target
+from lengthctl.records import Completion, FinishReason
+from lengthctl.rewards.combine import Combined
+from lengthctl.scoring import score_text
+from lengthctl.train.batching import plan_micro_batches, row_lengths, take_rows
+from lengthctl.train.generation import PoolGeneration
+from lengthctl.train.selection import select_extremes
+
+__all__ = ["LengthTrainer"]
+
+
+class LengthTrainer(GRPOTrainer):  # type: ignore[misc]  # TRL is untyped
+    """`GRPOTrainer` over a rollout pool.
+
+    Args:
+        generation: adapter that TRL takes for its vLLM client.
+        reward: the combined reward; its parts are logged as `reward_parts/<name>`.
+        keep_best, keep_worst: members of each group that are trained; None trains all.
+        micro_batch_tokens: padded tokens of one forward; None takes a batch whole.
+        args, model, train_dataset, eval_dataset, processing_class, callbacks: as TRL's. The datasets need the columns
+            `prompt` (messages), `target` (`Target.to_row`) and `prompt_id`.
+    """
+
+    def __init__(
+        self,
+        *,
+        generation: PoolGeneration,
+        reward: Combined,
+        keep_best: int | None,
+        keep_worst: int | None,
+        micro_batch_tokens: int | None,
+        args: GRPOConfig,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(reward_funcs=[reward], args=args, **kwargs)
+        # TRL builds its own engine only when `use_vllm` is set in the config; set afterwards, it uses ours and still
+        # syncs at the right step and applies its importance sampling.
+        self.use_vllm = True
+        self.vllm_generation = generation
+        self._last_loaded_step = -1
+        generation.bind(self)
+        self._generation = generation
+        self._reward = reward
+        self._keep = None if keep_best is None and keep_worst is None else (keep_best or 0, keep_worst or 0)
+        self._micro_batch_tokens = micro_batch_tokens
+        # With one update a batch the weights of the update are those of the sampler: the ratio is then read off the
+        # training forward itself. With more, TRL computes old logprobs by a forward of its own.
+        self._ratio_in_forward = self.num_iterations == 1 and args.steps_per_generation == 1
+        self._forward_batch: dict[str, Any] | None = None
+        self._total_rewards: torch.Tensor | None = None
+
+    def _generate_and_score_completions(self, inputs: list[dict[str, Any]]) -> dict[str, Any]:
+        """Adds: targets for the pool, no old-logprob forward where it can be saved, the choice of group members."""
+        mode = "train" if self.model.training else "eval"
+        self._generation.targets = [Target.parse(row["target"]) if row.get("target") else None for row in inputs]
+        correction = self.vllm_importance_sampling_correction
+        if self._ratio_in_forward or mode == "eval":
+            self.vllm_importance_sampling_correction = False
+        try:
+            batch: dict[str, Any] = super()._generate_and_score_completions(inputs)
+        finally:
+            self.vllm_importance_sampling_correction = correction
+        if mode == "train" and self._keep is not None:
+            batch = self._keep_informative(batch)
+        return batch
+
+    def _keep_informative(self, batch: dict[str, Any]) -> dict[str, Any]:
+        """Rows of the extremes; the advantages keep the baseline of their whole group."""
+        assert self._keep is not None and self._total_rewards is not None
+        rewards = self._total_rewards.tolist()
+        local = len(batch["completion_ids"])
+        start = self.accelerator.process_index * local
+        kept = select_extremes(rewards[start : start + local], self.num_generations, *self._keep)
+        batch = take_rows(batch, kept)
+        tokens = batch["completion_mask"].sum()
+        batch["num_items_in_batch"] = self.accelerator.gather(tokens).sum()
+        self._metrics["train"]["selection/kept_fraction"].append(len(kept) / local)
+        return batch
+
+    def _calculate_rewards(
+        self, inputs: list[dict[str, Any]], prompts: list[Any], completions: list[Any], completion_ids_list: list[Any]
+    ) -> torch.Tensor:
+        """Adds: truncation as a column, every part of the reward and length adherence in the log."""
+        done = self._generation.completions
+        for row, completion in zip(inputs, done, strict=True):
+            row["is_truncated"] = completion.is_truncated
+        rewards: torch.Tensor = super()._calculate_rewards(inputs, prompts, completions, completion_ids_list)
+        failed = [i for i, completion in enumerate(done) if completion.finish is FinishReason.ERROR]
+        rewards[[i + self.accelerator.process_index * len(done) for i in failed]] = torch.nan
+        self._total_rewards = rewards.nan_to_num(0.0).sum(dim=1)
+        self._log_parts(inputs, completions)
+        self._log_adherence(inputs, done)
+        return rewards
+
+    def _log_parts(self, inputs: list[dict[str, Any]], completions: list[Any]) -> None:
+        mode = "train" if self.model.training else "eval"
+        columns = {key: [row[key] for row in inputs] for key in inputs[0] if key not in ("prompt", "completion")}
+        for name, values in self._reward.components(completions, **columns).items():
+            known = [v for v in values if v is not None]
+            if known:
+                self._metrics[mode][f"reward_parts/{name}"].append(sum(known) / len(known))
+
+    def _log_adherence(self, inputs: list[dict[str, Any]], done: Sequence[Completion]) -> None:
+        mode = "train" if self.model.training else "eval"
+        scored = [
+            score_text(
+                completion.text,
+                Target.parse(row["target"]),
+                prompt_id=str(row.get("prompt_id", i)),
+                tokens=len(completion.token_ids),
+                is_truncated=completion.is_truncated,
+                tokenizer=self.processing_class,
+            )
+            for i, (row, completion) in enumerate(zip(inputs, done, strict=True))
+            if row.get("target")
+        ]
+        for name, value in adherence(scored).items() if scored else ():
+            self._metrics[mode][name].append(value)
+        for name, value in self._generation.speed().items():
+            self._metrics[mode][name].append(value)
+
+    def _prepare_inputs(self, generation_batch: Any) -> dict[str, Any]:
+        """A micro-batch made by `training_step` passes through."""
+        if isinstance(generation_batch, dict) and "loss_share" in generation_batch:
+            return generation_batch
+        prepared: dict[str, Any] = super()._prepare_inputs(generation_batch)
+        return prepared
+
+    def training_step(self, model: Any, inputs: Any, num_items_in_batch: Any = None) -> torch.Tensor:
+        """Forward and backward over length-sorted micro-batches of one batch; the summed loss is the batch's."""
+        started = time.perf_counter()
+        model.train()
+        batch = self._prepare_inputs(inputs)
+        prepared = time.perf_counter()
+        plan = plan_micro_batches(
+            row_lengths(batch["prompt_mask"]), row_lengths(batch["completion_mask"]), self._micro_batch_tokens
+        )
+        total = torch.zeros((), device=self.accelerator.device)
+        trained = 0
+        for rows in plan:
+            micro = take_rows(batch, rows)
+            micro["loss_share"] = self._loss_share(micro, batch)
+            trained += micro["prompt_mask"].numel() + micro["completion_mask"].numel()
+            total += super(GRPOTrainer, self).training_step(model, micro, num_items_in_batch)
+        self._step += 1
+        seconds = time.perf_counter() - prepared
+        metrics = self._metrics["train"]
+        metrics["step_time"].append(time.perf_counter() - started)
+        metrics["speed/train_seconds"].append(seconds)
+        metrics["speed/train_tokens_per_second"].append(trained / seconds)
+        return total
+
+    def _loss_share(self, micro: dict[str, Any], batch: dict[str, Any]) -> float:
+        """Factor that makes micro-losses sum to the loss of the whole batch, by TRL's normaliser."""
+        if self.loss_type in ("dapo", "cispo", "vespo"):
+            return 1.0  # normalised by the tokens of the whole generation batch already
+        if self.loss_type == "bnpo":
+            return float(micro["completion_mask"].sum() / batch["completion_mask"].sum().clamp(min=1))
+        return len(micro["completion_ids"]) / len(batch["completion_ids"])
+
+    def _compute_loss(self, model: Any, inputs: dict[str, Any]) -> torch.Tensor:
+        """Adds: the share of a micro-batch, and the batch in view of the forward below."""
+        self._forward_batch = inputs
+        try:
+            loss: torch.Tensor = super()._compute_loss(model, inputs) * inputs.get("loss_share", 1.0)
+        finally:
+            self._forward_batch = None
+        return loss
+
+    def _get_per_token_logps_and_entropies(self, *args: Any, **kwargs: Any) -> tuple[Any, Any, Any]:
+        """Adds: the importance ratio from this very forward (its logprobs are the old ones on a first update)."""
+        out: tuple[Any, Any, Any] = super()._get_per_token_logps_and_entropies(*args, **kwargs)
+        batch = self._forward_batch
+        if batch is not None and self._ratio_in_forward and self.vllm_importance_sampling_correction:
+            batch["importance_sampling_ratio"] = self._importance_ratio(out[0].detach(), batch)
+        return out
+
+    def _importance_ratio(self, logps_BT: torch.Tensor, batch: dict[str, Any]) -> torch.Tensor:
+        """Trainer over sampler probability, in the mode and with the clips of TRL's own options."""
+        gap = torch.nan_to_num((logps_BT - batch["sampling_per_token_logps"]) * batch["completion_mask"], nan=0.0)
+        level, action = self.vllm_importance_sampling_mode.split("_")
+        ratio = torch.exp(gap.sum(dim=-1, keepdim=True) if level == "sequence" else gap)
+        low, high = self.vllm_importance_sampling_clip_min, self.vllm_importance_sampling_clip_max
+        if action == "truncate":
+            clipped = torch.clamp(ratio, min=low, max=high)
+        else:
+            outside = (ratio > high) | (ratio < (0.0 if low is None else low))
+            clipped = ratio.masked_fill(outside, 0.0)
+        used = ratio[batch["completion_mask"].bool()] if level == "token" else ratio.flatten()
+        self._metrics["train"]["sampling/importance_sampling_ratio/mean"].append(used.mean().item())
+        self._metrics["train"]["sampling/importance_sampling_ratio/max"].append(used.max().item())
+        return clipped
+
+    def prediction_step(self, model: Any, inputs: Any, prediction_loss_only: bool, ignore_keys: Any = None) -> Any:
+        """Evaluation generates and scores; the loss of a policy gradient says nothing there, so no forward is spent."""
+        self._prepare_inputs(inputs)
+        return torch.zeros((), device=self.accelerator.device), None, None
