@@ -1,0 +1,121 @@
+"""The run folder: where everything of a run lies, who may use it, and how files are replaced whole or not at all."""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import shutil
+from pathlib import Path
+from typing import IO, TYPE_CHECKING, Any
+
+from lengthctl.errors import RunFolderError
+
+if TYPE_CHECKING:
+    from lengthctl.config import Config
+
+__all__ = ["RunFolder", "write_atomic", "write_json"]
+
+
+def write_atomic(path: Path, text: str) -> None:
+    """Write, then rename: a reader sees the old file or the new one. The folder is made."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    part = path.with_name(f".{path.name}.part")
+    part.write_text(text, encoding="utf-8")
+    os.replace(part, path)
+
+
+def write_json(path: Path, value: Any) -> None:
+    """`write_atomic` of an indented JSON document."""
+    write_atomic(path, json.dumps(value, indent=2, ensure_ascii=False) + "\n")
+
+
+class RunFolder:
+    """An open run folder, locked for this process until `close`."""
+
+    def __init__(self, path: Path, lock: IO[str]) -> None:
+        self.path = path
+        self._lock = lock
+        self.checkpoints = path / "checkpoints"
+        self.metrics = path / "metrics.jsonl"
+        self.model_dir = path / "model"
+        self.report = path / "report.html"
+        self.summary = path / "summary.json"
+
+    @classmethod
+    def create(cls, config: Config, name: str, *, clean: bool = False) -> RunFolder:
+        """A new folder for a config; `clean` empties a used one.
+
+        Raises:
+            RunFolderError: the folder is used, or another process holds it.
+        """
+        path = Path(config.run.dir) / (config.run.name or name)
+        used = (path / "config.resolved.json").exists()
+        if used and not clean:
+            raise RunFolderError(
+                f"{path} holds a run",
+                f"Go on with `--resume {path}`, empty it with `--clean`, or choose another run.name",
+            )
+        run = cls(path, _lock(path))
+        if used:
+            for entry in path.iterdir():
+                if entry.name != ".lock":
+                    shutil.rmtree(entry) if entry.is_dir() else entry.unlink()
+        run._write_config(config)
+        return run
+
+    @classmethod
+    def resume(cls, path: Path, config: Config) -> RunFolder:
+        """A used folder, to go on under the same config; only `trainer.max_steps` may be raised.
+
+        Raises:
+            RunFolderError: no run there, in use, or another config; the difference is shown.
+        """
+        file = path / "config.resolved.json"
+        if not file.is_file():
+            raise RunFolderError(f"{path} holds no run", "Start one with `lengthctl train CONFIG`")
+        run = cls(path, _lock(path))
+        found = _flat(json.loads(file.read_text(encoding="utf-8")))
+        wanted = _flat(config.model_dump(mode="json"))
+        steps = "trainer.max_steps"
+        changed = sorted(k for k in {*found, *wanted} if found.get(k) != wanted.get(k))
+        refused = [k for k in changed if k != steps or (wanted.get(k) or 0) < (found.get(k) or 0)]
+        if refused:
+            run.close()
+            shown = "; ".join(f"{k}: {found.get(k)!r} -> {wanted.get(k)!r}" for k in refused[:5])
+            raise RunFolderError(
+                f"{path} was started with another config ({shown})", "Only trainer.max_steps may be raised on resume"
+            )
+        run._write_config(config)
+        return run
+
+    def _write_config(self, config: Config) -> None:
+        write_json(self.path / "config.resolved.json", config.model_dump(mode="json"))
+
+    def close(self) -> None:
+        """Let others use the folder."""
+        self._lock.close()
+
+
+def _lock(path: Path) -> IO[str]:
+    path.mkdir(parents=True, exist_ok=True)
+    file = (path / ".lock").open("a+", encoding="utf-8")
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        file.seek(0)
+        owner = file.read().strip() or "another process"
+        file.close()
+        raise RunFolderError(
+            f"{path} is in use by process {owner}", "Wait for it, or choose another run.name"
+        ) from error
+    file.truncate(0)
+    file.write(str(os.getpid()))
+    file.flush()
+    return file
+
+
+def _flat(value: Any, prefix: str = "") -> dict[str, Any]:
+    if isinstance(value, dict):
+        return {k: v for key, item in value.items() for k, v in _flat(item, f"{prefix}{key}.").items()}
+    return {prefix.rstrip("."): value}
