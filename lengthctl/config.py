@@ -1,4 +1,4 @@
-"""The config: sections, defaults, reading, overrides. Imports nothing heavy, so a config is checked anywhere at once."""
+"""The config: sections, defaults, reading, overrides. Imports nothing heavy, so a config is checked anywhere."""
 
 from __future__ import annotations
 

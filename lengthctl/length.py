@@ -10,6 +10,7 @@ import re
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from enum import StrEnum
+from itertools import pairwise
 from typing import Any, Protocol, assert_never
 
 __all__ = [
@@ -68,7 +69,7 @@ def _count_words_unicode(text: str) -> int:
 
     boundaries = [match.start() for match in regex.finditer(r"\b", text, flags=regex.WORD)]
     edges = sorted({0, *boundaries, len(text)})
-    return sum(any(c.isalnum() for c in text[a:b]) for a, b in zip(edges, edges[1:], strict=False))
+    return sum(any(c.isalnum() for c in text[a:b]) for a, b in pairwise(edges))
 
 
 def _count_sentences(text: str) -> int:

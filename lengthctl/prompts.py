@@ -1,4 +1,4 @@
-"""Prompts: seed requests from the built-in set, files or the hub; each with targets and a wording of the length request."""
+"""Prompts: seed requests from the built-in set, files or the hub; each with targets and a wording of the demand."""
 
 from __future__ import annotations
 

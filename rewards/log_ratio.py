@@ -16,7 +16,9 @@ __all__ = ["LogRatioReward"]
 @register("reward", "log_ratio")
 @dataclass(frozen=True)
 class LogRatioReward:
-    """1 - |ln((n + s) / (T + s))| / ln(factor), not below 0: symmetric in factors. Separates lengths from T/factor to T*factor.
+    """1 - |ln((n + s) / (T + s))| / ln(factor), not below 0: symmetric in factors.
+
+    Separates lengths from T/factor to T*factor.
 
     Length in the target's unit; result in [0, 1], 0 for an empty text, None for a row without target.
     Source: methods: ours. The quickstart uses factor 4.4817 (e^1.5) and smoothing 1.

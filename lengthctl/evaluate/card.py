@@ -43,8 +43,8 @@ def model_card(summary: Mapping[str, Any]) -> str:
             "",
             f"# {base}, trained to keep a requested length",
             "",
-            f"Trained by GRPO on length rewards with lengthctl. Base model: `{base}`. Data: `{config['prompts']['source']}` "
-            f"prompts with targets in {unit}.",
+            f"Trained by GRPO on length rewards with lengthctl. Base model: `{base}`. "
+            f"Data: `{config['prompts']['source']}` prompts with targets in {unit}.",
             "",
             f"- Command: `{summary['command']}` (seed {summary['seed']}, {minutes:.1f} minutes, "
             f"{summary['gflops_bf16']:.0f} GFLOP/s in bf16, peak memory {summary['peak_memory_gib']:.1f} GiB)",
@@ -63,8 +63,8 @@ def model_card(summary: Mapping[str, Any]) -> str:
             "## Limits",
             "",
             "Trained on the targets above only; other lengths, languages and long texts were not measured. The reward "
-            "looks at length, repetition and a finished ending, not at whether the text is true or helpful: quality was "
-            "not measured and may have fallen. The licence of the base model applies.",
+            "looks at length, repetition and a finished ending, not at whether the text is true or helpful: quality "
+            "was not measured and may have fallen. The licence of the base model applies.",
             "",
         ]
     )

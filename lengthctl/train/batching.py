@@ -1,4 +1,4 @@
-"""Micro-batches of near-equal length under a token budget, each trimmed to its own longest member. Pure but for tensors.
+"""Micro-batches of near-equal length under a token budget, each trimmed to its own longest.
 
 TRL pads a whole generation batch to its longest prompt and completion; on short targets that wastes a quarter to a
 half of the forward pass.

@@ -84,7 +84,8 @@ class LengthTrainer(GRPOTrainer):  # type: ignore[misc]  # TRL is untyped
 
     def _keep_informative(self, batch: dict[str, Any]) -> dict[str, Any]:
         """Rows of the extremes; the advantages keep the baseline of their whole group."""
-        assert self._keep is not None and self._total_rewards is not None
+        assert self._keep is not None
+        assert self._total_rewards is not None
         rewards = self._total_rewards.tolist()
         local = len(batch["completion_ids"])
         start = self.accelerator.process_index * local
