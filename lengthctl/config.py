@@ -338,10 +338,11 @@ def _line_numbers(path: Path) -> dict[str, int]:
     lines: dict[str, int] = {}
 
     def walk(node: Any, prefix: str) -> None:
-        items = node.items() if isinstance(node, dict) else enumerate(node) if isinstance(node, list) else ()
+        mapping = hasattr(node, "items")
+        items = node.items() if mapping else enumerate(node) if isinstance(node, list) else ()
         for key, value in items:
             where = f"{prefix}{key}"
-            lines[where] = (node.lc.key(key)[0] if isinstance(node, dict) else node.lc.item(key)[0]) + 1
+            lines[where] = (node.lc.key(key)[0] if mapping else node.lc.item(key)[0]) + 1
             walk(value, f"{where}.")
 
     walk(YAML(typ="rt").load(path.read_text(encoding="utf-8")), "")

@@ -22,11 +22,20 @@ Reward = Callable[..., Sequence[float | None]]
 class Spec(Protocol):
     """What a config says of one reward."""
 
-    name: str
-    weight: float
-    role: Literal["reward", "gate"]
-    args: Mapping[str, Any]
-    label: str | None
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def weight(self) -> float: ...
+
+    @property
+    def role(self) -> Literal["reward", "gate"]: ...
+
+    @property
+    def args(self) -> Mapping[str, Any]: ...
+
+    @property
+    def label(self) -> str | None: ...
 
 
 @dataclass(frozen=True)

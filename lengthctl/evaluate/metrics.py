@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from lengthctl.scoring import Scored
 
@@ -54,9 +54,7 @@ def adherence(scored: Sequence[Scored]) -> dict[str, float]:
     return out
 
 
-def summarise(
-    scored: Sequence[Scored], seed: int
-) -> dict[str, dict[str, dict[str, dict[str, float]] | dict[str, float]]]:
+def summarise(scored: Sequence[Scored], seed: int) -> dict[str, Any]:
     """`{"overall": {measure: metric}, "by_target": {label: {measure: metric}}}`, ready for JSON.
 
     Raises:
@@ -66,13 +64,11 @@ def summarise(
         raise ValueError("no completions to summarise")
     return {
         "overall": _metrics(scored, seed),
-        "by_target": {label: _metrics(rows, seed) for label, rows in _by_target(scored).items()},  # type: ignore[dict-item]
+        "by_target": {label: _metrics(rows, seed) for label, rows in _by_target(scored).items()},
     }
 
 
-def compare(
-    before: Sequence[Scored], after: Sequence[Scored], seed: int
-) -> dict[str, dict[str, float] | dict[str, dict[str, dict[str, float]]]]:
+def compare(before: Sequence[Scored], after: Sequence[Scored], seed: int) -> dict[str, Any]:
     """Change (after - before) of every measure with a bootstrap paired by prompt, overall and `by_target`.
 
     Raises:

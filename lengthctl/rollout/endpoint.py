@@ -69,7 +69,7 @@ class EndpointBackend:
         try:
             response = self._client.chat.completions.create(
                 model=self._settings.model,
-                messages=[dict(m) for m in request.messages],  # type: ignore[misc]  # the client wants typed dicts
+                messages=[dict(m) for m in request.messages],
                 temperature=request.sampling.temperature,
                 top_p=request.sampling.top_p,
                 max_tokens=request.sampling.max_tokens,

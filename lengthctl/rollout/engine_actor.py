@@ -85,7 +85,7 @@ class EngineActor:
                 model=settings.model,
                 tokenizer=settings.model,
                 skip_tokenizer_init=True,
-                dtype=settings.dtype,  # type: ignore[arg-type]  # vLLM narrows it to literals
+                dtype=settings.dtype,
                 enforce_eager=True,  # Inductor costs a minute of build and gains nothing on CPU (vLLM 0.31)
                 max_num_seqs=settings.max_num_seqs,
                 max_model_len=settings.max_model_len,

@@ -61,6 +61,6 @@ def _lora_deltas(model: Any) -> dict[str, torch.Tensor]:
                 if adapter in module.lora_A:
                     key = _checkpoint_name(f"{name}.weight")
                     assert key is not None
-                    delta = module.get_delta_weight(adapter)  # type: ignore[attr-defined]
+                    delta = module.get_delta_weight(adapter)
                     deltas[key] = deltas[key] + delta if key in deltas else delta
     return deltas

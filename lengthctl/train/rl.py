@@ -39,6 +39,8 @@ class LengthTrainer(GRPOTrainer):  # type: ignore[misc]  # TRL is untyped
             `prompt` (messages), `target` (`Target.to_row`) and `prompt_id`.
     """
 
+    vllm_importance_sampling_correction: bool
+
     def __init__(
         self,
         *,
