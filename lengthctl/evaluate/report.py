@@ -64,7 +64,7 @@ def write_report(run_dir: Path) -> Path:
         title=f"Length adherence: {run_dir.name}",
         verdict=_verdict(summary),
         facts=_facts(summary),
-        figures=[{"title": title, "svg": Markup(svg)} for title, svg in figures],  # noqa: S704  # our own SVG
+        figures=[{"title": title, "svg": Markup(svg)} for title, svg in figures],  # our own SVG
         tables=_tables(summary),
         samples=_chosen(before, after, summary["seed"]),
         seed=summary["seed"],
@@ -116,7 +116,8 @@ def _verdict(summary: Mapping[str, Any]) -> str:
     before = summary["before"]["overall"]
     return (
         f"FM went from {_cell(before['fm'])} % to {_cell(after['fm'])} %, the mean absolute relative deviation from "
-        f"{_cell(before['mean_abs_relative_deviation'])} % to {_cell(after['mean_abs_relative_deviation'])} % ({prompts})."
+        f"{_cell(before['mean_abs_relative_deviation'])} % to {_cell(after['mean_abs_relative_deviation'])} % "
+        f"({prompts})."
     )
 
 
@@ -145,7 +146,7 @@ def _chosen(before: Samples, after: Samples, seed: int) -> list[dict[str, Any]]:
     ranked = sorted(after, key=lambda row: (abs(Scored.parse(row).log_ratio), _key(row)))
     rest = ranked[3:-3]
     picks = [("best", row) for row in ranked[:3]] + [("worst", row) for row in ranked[3:][-3:]]
-    picks += [("random", row) for row in random.Random(seed).sample(rest, min(4, len(rest)))]  # noqa: S311
+    picks += [("random", row) for row in random.Random(seed).sample(rest, min(4, len(rest)))]
     return [
         {
             "kind": kind,

@@ -1,0 +1,283 @@
+"""The command line. Results go to stdout, narration to stderr; heavy packages are imported inside the verbs."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import sys
+import tempfile
+import traceback
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn, TextIO
+
+import typer
+
+from lengthctl.errors import ConfigError, LengthctlError, Problem
+
+if TYPE_CHECKING:
+    from lengthctl.config import Config
+    from lengthctl.rundir import RunFolder
+
+__all__ = ["app", "main"]
+
+app = typer.Typer(
+    rich_markup_mode=None,
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    help="Make an open LLM hit a requested length, prove it with numbers, and do it fast.",
+)
+
+Overrides = Annotated[list[str] | None, typer.Argument(help="key=value, e.g. trainer.learning_rate=2e-5")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout.")]
+Clean = Annotated[bool, typer.Option("--clean", help="Empty a used run folder first.")]
+
+_result: TextIO = sys.stdout
+
+
+@app.command()
+def quickstart(seed: int = 42, clean: Clean = False, as_json: AsJson = False) -> None:
+    """Train the bundled model to keep 10, 30, 50 and 80 words, and show it before and after."""
+    name = "quickstart" if seed == 42 else f"quickstart-{seed}"
+    config = _load("quickstart", [f"run.seed={seed}", f"run.name={name}"])
+    folder = Path(config.run.dir) / name
+    if not clean and (folder / "summary.json").is_file():
+        _print_run(folder, as_json)
+        return
+    used = (folder / "config.resolved.json").is_file() and not clean
+    _train(config, name, resume=folder if used else None, clean=clean, push=None, as_json=as_json)
+
+
+@app.command()
+def train(
+    config: Annotated[str, typer.Argument(help="A recipe's name or a YAML file.")],
+    overrides: Overrides = None,
+    resume: Annotated[Path | None, typer.Option(help="Go on with this run folder.")] = None,
+    clean: Clean = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Check and print the config, start nothing.")] = False,
+    push: Annotated[str | None, typer.Option(help="Hub repository for the model; uses your own login.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Run a recipe: measure, train, measure again, report."""
+    loaded = _load(config, overrides)
+    if dry_run:
+        _emit(json.dumps(loaded.model_dump(mode="json"), indent=2))
+        return
+    _train(loaded, Path(config).stem, resume=resume, clean=clean, push=push, as_json=as_json)
+
+
+@app.command(name="eval")
+def evaluate(
+    model: Annotated[str, typer.Argument(help="A run folder, a model folder, a hub id, or the bundled model's name.")],
+    overrides: Overrides = None,
+    recipe: Annotated[str, typer.Option("--config", help="Recipe with the prompts and sampling.")] = "quickstart",
+    out: Annotated[Path | None, typer.Option(help="Folder for summary, samples and report.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Sample a model on held-out prompts and measure how its lengths keep their targets."""
+    run_model = Path(model) / "model"
+    name = str(run_model) if run_model.is_dir() else model
+    config = _load(recipe, ["model.chat_template=null", *(overrides or []), f"model.name={name}"])
+    _heavy()
+    from lengthctl.evaluate.report import write_report
+    from lengthctl.pipelines.evaluation import run_evaluation
+    from lengthctl.progress import Narrator
+
+    summary = run_evaluation(config, Narrator(), out=out)
+    _print_summary(summary, as_json, write_report(out) if out is not None else None)
+
+
+@app.command()
+def report(run: Annotated[Path, typer.Argument(help="A run folder.")]) -> None:
+    """Write report.html of a run again, and print its path."""
+    from lengthctl.evaluate.report import write_report
+
+    _emit(str(write_report(run)))
+
+
+@app.command(name="ls")
+def list_recipes(runs: Annotated[Path, typer.Option(help="Where run folders lie.")] = Path("runs")) -> None:
+    """List recipes and runs."""
+    for path in _recipes():
+        title = path.read_text(encoding="utf-8").splitlines()[0].lstrip("# ")
+        _emit(f"recipe  {path.stem:<16} {title}")
+    for path in sorted(runs.glob("*/config.resolved.json")):
+        state = "finished" if (path.parent / "summary.json").is_file() else "unfinished"
+        _emit(f"run     {path.parent.name:<16} {state}")
+
+
+@app.command()
+def show(
+    target: Annotated[str, typer.Argument(help="A recipe, a YAML file, or a run folder.")],
+    overrides: Overrides = None,
+    trl: Annotated[bool, typer.Option("--trl", help="Only TRL's options, as YAML.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Print a config as it would run, or the results of a run."""
+    if Path(target).is_dir():
+        _print_run(Path(target), as_json)
+        return
+    config = _load(target, overrides)
+    data = config.trainer if trl else config.model_dump(mode="json", by_alias=True)
+    if as_json:
+        _emit(json.dumps(data))
+        return
+    from ruamel.yaml import YAML
+
+    YAML(typ="safe", pure=True).dump(data, _result)
+
+
+@app.command()
+def init(
+    recipe: str, path: Annotated[Path | None, typer.Argument(help="Where to; default RECIPE.yaml.")] = None
+) -> None:
+    """Copy a recipe to edit."""
+    target = path or Path(f"{recipe}.yaml")
+    if target.exists():
+        raise ConfigError(str(target), [Problem("file", "exists already; name another")])
+    target.write_text(_recipe(recipe).read_text(encoding="utf-8"), encoding="utf-8")
+    _emit(str(target))
+
+
+@app.command()
+def check(config: str, overrides: Overrides = None) -> None:
+    """Check a config without starting anything."""
+    _load(config, overrides)
+    _emit(f"{config}: ok")
+
+
+@app.command()
+def env(as_json: AsJson = False) -> None:
+    """Print versions and the machine."""
+    from lengthctl.evaluate.environment import environment
+
+    found = environment()
+    lines = [f"{k:<14} {v}" for k, v in {**found.pop("versions"), **found}.items()]
+    _emit(json.dumps(environment()) if as_json else "\n".join(lines))
+
+
+def _train(config: Config, name: str, *, resume: Path | None, clean: bool, push: str | None, as_json: bool) -> None:
+    from lengthctl.rundir import RunFolder
+
+    run = RunFolder.resume(resume, config) if resume is not None else RunFolder.create(config, name, clean=clean)
+    try:
+        _heavy()
+        summary = _run(config, run, push)
+    except LengthctlError:
+        raise
+    except Exception:
+        (run.path / "error.txt").write_text(traceback.format_exc(), encoding="utf-8")
+        raise
+    finally:
+        run.close()
+    _print_summary(summary, as_json, run.report)
+
+
+def _run(config: Config, run: RunFolder, push: str | None) -> dict[str, Any]:
+    from lengthctl.pipelines.training import run_training
+    from lengthctl.progress import Narrator
+
+    return run_training(config, run, Narrator(), push=push)
+
+
+def _load(name: str, overrides: list[str] | None) -> Config:
+    from lengthctl.config import load_config
+
+    return load_config(_recipe(name), overrides or [])
+
+
+def _recipe(name: str) -> Path:
+    path = Path(name)
+    if path.suffix in (".yaml", ".yml"):
+        return path
+    known = {p.stem: p for p in _recipes()}
+    if name not in known:
+        from lengthctl.registry import did_you_mean
+
+        raise ConfigError(name, [Problem("recipe", f"there is no recipe {name!r}{did_you_mean(name, known)}")])
+    return known[name]
+
+
+def _recipes() -> list[Path]:
+    here = Path(__file__).parent
+    folder = next((f for f in (here / "configs", here.parent / "configs") if f.is_dir()), here)
+    return sorted(folder.glob("*.yaml"))
+
+
+def _print_run(folder: Path, as_json: bool) -> None:
+    path = folder / "summary.json"
+    if not path.is_file():
+        from lengthctl.errors import RunFolderError
+
+        raise RunFolderError(f"{folder} is not finished", f"Go on with `lengthctl train CONFIG --resume {folder}`")
+    _print_summary(json.loads(path.read_text(encoding="utf-8")), as_json, folder / "report.html")
+
+
+def _print_summary(summary: dict[str, Any], as_json: bool, page: Path | None) -> None:
+    if as_json:
+        _emit(json.dumps(summary))
+        return
+    from rich.console import Console
+    from rich.table import Table
+
+    from lengthctl.evaluate.report import summary_rows
+
+    head, rows = summary_rows(summary)
+    table = Table(*head, title="Length adherence on held-out prompts, 95 % intervals", title_justify="left")
+    for row in rows:
+        table.add_row(*row)
+    Console(file=_result, width=None if _result.isatty() else 160).print(table)
+    if page is not None:
+        _emit(f"report: {page}")
+
+
+def _emit(text: str) -> None:
+    _result.write(text + "\n")
+    _result.flush()
+
+
+def _heavy() -> None:
+    """Before Ray and vLLM: they print on file descriptor 1, which the result must not share."""
+    global _result
+    os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
+    os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
+    if _result is sys.__stdout__:
+        sys.stdout.flush()
+        _result = os.fdopen(os.dup(1), "w", encoding="utf-8")
+        os.dup2(2, 1)
+    signal.signal(signal.SIGTERM, _interrupt)
+
+
+def _interrupt(*_: object) -> NoReturn:
+    raise KeyboardInterrupt
+
+
+def main() -> NoReturn:
+    """Entry point: errors become one message and an exit code."""
+    debug = "--debug" in sys.argv
+    if debug:
+        sys.argv.remove("--debug")
+    try:
+        app(standalone_mode=False)
+    except KeyboardInterrupt:
+        _fail("interrupted; `lengthctl train CONFIG --resume RUN` goes on from the last checkpoint", 130)
+    except LengthctlError as error:
+        _fail(str(error), error.exit_code)
+    except Exception as error:
+        _fail_unknown(error, debug)
+    sys.exit(0)
+
+
+def _fail_unknown(error: Exception, debug: bool) -> NoReturn:
+    if hasattr(error, "format_message"):  # click's usage errors
+        _fail(error.format_message(), 2)
+    if debug:
+        raise error
+    with tempfile.NamedTemporaryFile("w", prefix="lengthctl-", suffix=".txt", delete=False) as file:
+        file.write(traceback.format_exc())
+    _fail(f"unexpected {type(error).__name__}: {error}. The traceback is in {file.name}; --debug shows it", 1)
+
+
+def _fail(message: str, code: int) -> NoReturn:
+    sys.stderr.write(f"lengthctl: {message}\n")
+    sys.exit(code)

@@ -1,0 +1,66 @@
+"""The command line: light help, exit codes, one-line errors."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+HEAVY = ("torch", "ray", "vllm", "trl", "transformers", "datasets", "matplotlib")
+
+
+def lengthctl(*args: str, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
+    code = "from lengthctl.cli import main; main()"
+    command = [sys.executable, "-c", code, *args]
+    return subprocess.run(command, cwd=cwd, capture_output=True, text=True, timeout=60, env={**os.environ, "CI": "1"})
+
+
+def test_help_imports_nothing_heavy() -> None:
+    code = (
+        "import sys; sys.argv = ['lengthctl', '--help']\n"
+        "from lengthctl.cli import main\n"
+        "try: main()\nexcept SystemExit: pass\n"
+        f"print([m for m in {HEAVY!r} if m in sys.modules])"
+    )
+    out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
+    assert "quickstart" in out.stdout
+    assert out.stdout.splitlines()[-1] == "[]"
+
+
+@pytest.mark.parametrize("verb", ["quickstart", "train", "eval", "report", "ls", "show", "init", "check", "env"])
+def test_every_verb_has_help(verb: str) -> None:
+    out = lengthctl(verb, "--help")
+    assert out.returncode == 0
+    assert "Usage" in out.stdout
+
+
+def test_check_show_init(tmp_path: Path) -> None:
+    assert lengthctl("init", "quickstart", cwd=tmp_path).returncode == 0
+    assert lengthctl("check", "quickstart.yaml", cwd=tmp_path).stdout == "quickstart.yaml: ok\n"
+    shown = lengthctl("show", "quickstart.yaml", "--json", "run.seed=7", cwd=tmp_path)
+    assert json.loads(shown.stdout)["run"]["seed"] == 7
+    assert "learning_rate" in lengthctl("show", "quickstart", "--trl").stdout
+    assert lengthctl("init", "quickstart", cwd=tmp_path).returncode == 2
+
+
+@pytest.mark.parametrize(
+    ("args", "match"),
+    [
+        (["check", "quikstart"], "did you mean quickstart?"),
+        (["check", "none.yaml"], "No such file"),
+        (["check", "quickstart", "rollout.engnes=2"], "did you mean engines?"),
+        (["report", "nowhere"], "does not exist"),
+        (["trian"], "train"),
+        (["train"], "Missing argument"),
+    ],
+)
+def test_user_errors_are_short_and_exit_2(args: list[str], match: str) -> None:
+    out = lengthctl(*args)
+    assert out.returncode == 2
+    assert match in out.stderr
+    assert "Traceback" not in out.stderr
+    assert out.stdout == ""
