@@ -50,7 +50,7 @@ def quickstart(seed: int = 42, clean: Clean = False, as_json: AsJson = False) ->
 
 @app.command()
 def train(
-    config: Annotated[str, typer.Argument(help="A recipe's name or a YAML file.")],
+    config: Annotated[str | None, typer.Argument(help="A recipe's name or a YAML file; --resume needs none.")] = None,
     overrides: Overrides = None,
     resume: Annotated[Path | None, typer.Option(help="Go on with this run folder.")] = None,
     clean: Clean = False,
@@ -59,25 +59,40 @@ def train(
     as_json: AsJson = False,
 ) -> None:
     """Run a recipe: measure, train, measure again, report."""
-    loaded = _load(config, overrides)
+    if config is not None and "=" in config:
+        overrides = [config, *(overrides or [])]
+        config = None
+    if config is None and resume is None:
+        raise ConfigError(
+            "train", [Problem("CONFIG", "is missing")], "Name a recipe or a YAML file, or give --resume RUN"
+        )
+    loaded = _load(config, overrides) if config is not None else _load_run(resume or Path(), overrides)
+    if loaded.rollout.backend != "vllm":
+        problem = Problem("rollout.backend", f"= {loaded.rollout.backend}: training needs vllm")
+        raise ConfigError("train", [problem], "`lengthctl eval` measures through an endpoint")
     if dry_run:
         _emit(json.dumps(loaded.model_dump(mode="json"), indent=2))
         return
-    _train(loaded, Path(config).stem, resume=resume, clean=clean, push=push, as_json=as_json)
+    _train(loaded, Path(config or "run").stem, resume=resume, clean=clean, push=push, as_json=as_json)
 
 
 @app.command(name="eval")
 def evaluate(
     model: Annotated[str, typer.Argument(help="A run folder, a model folder, a hub id, or the bundled model's name.")],
     overrides: Overrides = None,
-    recipe: Annotated[str, typer.Option("--config", help="Recipe with the prompts and sampling.")] = "quickstart",
+    recipe: Annotated[
+        str | None, typer.Option("--config", help="Prompts and sampling; default: the run's own, else quickstart.")
+    ] = None,
     out: Annotated[Path | None, typer.Option(help="Folder for summary, samples and report.")] = None,
     as_json: AsJson = False,
 ) -> None:
     """Sample a model on held-out prompts and measure how its lengths keep their targets."""
     run_model = Path(model) / "model"
     name = str(run_model) if run_model.is_dir() else model
-    config = _load(recipe, ["model.chat_template=null", *(overrides or []), f"model.name={name}"])
+    changes = ["model.chat_template=null", "model.adapter=null", "model.lora=null", *(overrides or [])]
+    changes.append(f"model.name={json.dumps(name)}")  # quoted: the value is read as YAML
+    own = recipe is None and run_model.is_dir() and (Path(model) / "config.resolved.json").is_file()
+    config = _load_run(Path(model), changes) if own else _load(recipe or "quickstart", changes)
     _heavy()
     from lengthctl.evaluate.report import write_report
     from lengthctl.pipelines.evaluation import run_evaluation
@@ -186,6 +201,16 @@ def _load(name: str, overrides: list[str] | None) -> Config:
     return load_config(_recipe(name), overrides or [])
 
 
+def _load_run(run: Path, overrides: list[str] | None) -> Config:
+    from lengthctl.config import load_config
+    from lengthctl.errors import RunFolderError
+
+    path = run / "config.resolved.json"
+    if not path.is_file():
+        raise RunFolderError(f"{run} holds no run", "`lengthctl ls` lists them")
+    return load_config(path, overrides or [])  # JSON is YAML
+
+
 def _recipe(name: str) -> Path:
     path = Path(name)
     if path.suffix in (".yaml", ".yml"):
@@ -258,14 +283,19 @@ def main() -> NoReturn:
     if debug:
         sys.argv.remove("--debug")
     try:
-        app(standalone_mode=False)
+        # typer turns Ctrl-C into the exit code that it returns here
+        code = app(standalone_mode=False)
     except KeyboardInterrupt:
-        _fail("interrupted; `lengthctl train CONFIG --resume RUN` goes on from the last checkpoint", 130)
+        code = 130
+    except SystemExit as leaving:  # ray.init (2.60) replaces our SIGTERM handler by one that exits with the signal
+        code = 130 if leaving.code == signal.SIGTERM else leaving.code
     except LengthctlError as error:
         _fail(str(error), error.exit_code)
     except Exception as error:
         _fail_unknown(error, debug)
-    sys.exit(0)
+    if code == 130:
+        _fail("interrupted; `lengthctl train --resume RUN` goes on from the last checkpoint", 130)
+    sys.exit(code or 0)
 
 
 def _fail_unknown(error: Exception, debug: bool) -> NoReturn:

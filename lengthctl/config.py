@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -13,6 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 from lengthctl.errors import ConfigError, Problem
 from lengthctl.length import Relation, Target, Unit
 from lengthctl.registry import did_you_mean
+from lengthctl.trl_fields import TRAINER_DEFAULTS, trainer_problems
 
 __all__ = ["Config", "EndpointSection", "ModelConfig", "PromptsConfig", "config_digest", "load_config"]
 
@@ -253,12 +256,50 @@ def load_config(path: Path, overrides: Sequence[str] = ()) -> Config:
             problems.append(Problem(key, problem))
     try:
         config = Config.model_validate(data)
+        problems.extend(_cross_problems(config))
     except ValidationError as error:
         lines = _line_numbers(path)
         problems.extend(_problem(detail, lines) for detail in error.errors())
+    trainer = data.get("trainer")
+    problems.extend(trainer_problems(trainer) if isinstance(trainer, dict) else [])
     if problems:
+        lines = _line_numbers(path)
+        problems = [p if p.line else replace(p, line=lines.get(p.where)) for p in problems]
         raise ConfigError(str(path), problems, "Nothing was started")
     return config
+
+
+# Tokens a unit needs, for the reachability check only: English text with a subword tokenizer. Ours.
+_TOKENS_PER_UNIT = {Unit.TOKENS: 1.0, Unit.CHARACTERS: 0.25, Unit.SENTENCES: 20.0}
+_TOKENS_PER_WORD = 1.4
+_USABLE_SHARE = 0.9
+
+
+def _cross_problems(config: Config) -> list[Problem]:
+    """Faults that only two settings together show; the arithmetic is in the message."""
+    trainer = {"num_generations": 8, "per_device_train_batch_size": 8, **TRAINER_DEFAULTS, **config.trainer}
+    limit, group = trainer["max_completion_length"], trainer["num_generations"]
+    problems = []
+    for target in config.prompts.resolved_targets if isinstance(limit, int) else ():
+        rate = _TOKENS_PER_UNIT.get(target.unit, _TOKENS_PER_WORD)
+        if target.band.low * rate > _USABLE_SHARE * limit:
+            need = f"{target.band.low} x {rate:g} = {target.band.low * rate:.0f} tokens"
+            room = f"{_USABLE_SHARE:g} x trainer.max_completion_length = {_USABLE_SHARE * limit:.0f}"
+            problems.append(
+                Problem("prompts.targets", f"{target.label} {target.unit} is unreachable: {need}, but {room}")
+            )
+    sizes = [trainer["per_device_train_batch_size"], trainer["steps_per_generation"], group]
+    if all(isinstance(size, int) and size > 0 for size in sizes) and "generation_batch_size" not in trainer:
+        # one process: with more of them TRL checks the product again
+        total = sizes[0] * sizes[1] * int(os.environ.get("WORLD_SIZE", "1"))
+        if total % group:
+            factors = "per_device_train_batch_size x steps_per_generation x processes"
+            problems.append(
+                Problem(
+                    "trainer.num_generations", f"= {group} does not divide the generation batch {total} ({factors})"
+                )
+            )
+    return problems
 
 
 def config_digest(config: Config) -> str:

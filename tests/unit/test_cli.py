@@ -55,7 +55,9 @@ def test_check_show_init(tmp_path: Path) -> None:
         (["check", "quickstart", "rollout.engnes=2"], "did you mean engines?"),
         (["report", "nowhere"], "does not exist"),
         (["trian"], "train"),
-        (["train"], "Missing argument"),
+        (["train"], "--resume RUN"),
+        (["train", "--resume", "nowhere"], "holds no run"),
+        (["train", "quickstart", "rollout.backend=scripted", "rollout.script=x"], "training needs vllm"),
     ],
 )
 def test_user_errors_are_short_and_exit_2(args: list[str], match: str) -> None:
@@ -64,3 +66,16 @@ def test_user_errors_are_short_and_exit_2(args: list[str], match: str) -> None:
     assert match in out.stderr
     assert "Traceback" not in out.stderr
     assert out.stdout == ""
+
+
+@pytest.mark.parametrize("leaving", ["raise KeyboardInterrupt", "sys.exit(15)"])
+def test_interrupted_is_130(leaving: str) -> None:
+    """Ctrl-C, and the SIGTERM handler that ray.init puts in place of ours."""
+    code = (
+        "import sys; import lengthctl.cli as cli\n"
+        f"def stop(*_):\n    {leaving}\n"
+        "cli._load = stop; sys.argv = ['lengthctl', 'check', 'quickstart']; cli.main()"
+    )
+    out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
+    assert out.returncode == 130
+    assert "interrupted" in out.stderr

@@ -53,6 +53,22 @@ def test_refusals(tmp_path: Path, text: str, match: str) -> None:
         load_config(path)
 
 
+@pytest.mark.parametrize(
+    ("override", "match"),
+    [
+        ("trainer.learnig_rate=1", "did you mean learning_rate"),
+        ("trainer.learning_rate=fast", "TRL wants float, found str"),
+        ("trainer.seed=1", "set run.seed"),
+        ("trainer.vllm_mode=server", "see the rollout section"),
+        ("trainer.num_generations=7", "7 does not divide the generation batch 128"),
+        ("prompts.targets=[5000]", "5000 x 1.4 = 7000 tokens, but 0.9 x trainer.max_completion_length = 230"),
+    ],
+)
+def test_trainer_and_cross_section_refusals(override: str, match: str) -> None:
+    with pytest.raises(ConfigError, match=match):
+        load_config(RECIPES[0], [override])
+
+
 def test_only_max_steps_may_change() -> None:
     base = load_config(RECIPES[0])
     assert config_digest(base) == config_digest(load_config(RECIPES[0], ["trainer.max_steps=99"]))

@@ -16,7 +16,7 @@ TIERS = [
     {"degeneration"},
     {"scoring"},
     {"rewards"},
-    {"prompts", "models", "config", "rundir", "progress", "memory"},
+    {"prompts", "models", "config", "trl_fields", "rundir", "progress", "memory"},
     {"rollout", "decode"},
     {"data_gen", "train", "evaluate"},
     {"pipelines"},

@@ -1,0 +1,158 @@
+"""The options of the installed TRL: names and types read from its source by `ast`, so that a config is checked in
+milliseconds and without importing TRL, transformers or torch."""
+
+from __future__ import annotations
+
+import ast
+import functools
+import importlib.util
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from lengthctl.errors import Problem
+from lengthctl.registry import did_you_mean
+
+__all__ = ["TRAINER_DEFAULTS", "TrainerField", "trainer_fields", "trainer_problems"]
+
+TRAINER_DEFAULTS: dict[str, Any] = {
+    "loss_type": "dapo",
+    # Rewards are in [0, 1]; dividing by a group's std would blow up the tiny differences of solved groups.
+    "scale_rewards": "none",
+    # TRL's default masks whole sequences by a product over tokens, which drops long completions more often.
+    "vllm_importance_sampling_mode": "token_truncate",
+    "gradient_checkpointing": False,
+    "gradient_accumulation_steps": 1,
+    "steps_per_generation": 1,
+    "lr_scheduler_type": "constant_with_warmup",
+    "logging_steps": 1,
+    "max_completion_length": 256,
+    "report_to": "none",
+    "save_strategy": "steps",
+    "save_steps": 10,
+    "save_total_limit": 2,
+    "disable_tqdm": True,
+    "remove_unused_columns": False,
+}
+"""Where lengthctl departs from TRL 1.16, unless the config says otherwise."""
+
+_OWNED = {
+    "output_dir": "set run.dir and run.name",
+    "run_name": "set run.name",
+    "seed": "set run.seed",
+    "resume_from_checkpoint": "use `lengthctl train CONFIG --resume RUN`",
+    "push_to_hub": "use `lengthctl train CONFIG --push REPO`",
+    "remove_unused_columns": "the rewards need every column",
+    "reward_weights": "set the weight of each item of rewards",
+    "load_best_model_at_end": "the last checkpoint counts, never the best",
+    "use_cpu": "it follows from the machine",
+    "dataloader_pin_memory": "it follows from the machine",
+    "use_vllm": "set rollout.backend",
+}
+"""Options that lengthctl sets itself, each with what to do in its place."""
+
+_OWNED_PREFIXES = {"vllm_importance_sampling_": None, "vllm_": "see the rollout section", "hub_": _OWNED["push_to_hub"]}
+"""The same by prefix, the first match counts; None lets an option through."""
+
+_SOURCES = (("transformers", "training_args.py"), ("trl", "trainer/base_config.py"), ("trl", "trainer/grpo_config.py"))
+"""GRPOConfig and its two ancestors, the most general first: a later field replaces an earlier one."""
+
+_TYPES: dict[str, tuple[type, ...]] = {
+    "int": (int,),
+    "float": (int, float),
+    "str": (str,),
+    "bool": (bool,),
+    "dict": (dict,),
+    "list": (list,),
+    "None": (type(None),),
+}
+
+
+_LOOSER = {"scale_rewards": (bool,)}
+"""Types that TRL 1.16 accepts beyond its own annotations."""
+
+
+@dataclass(frozen=True)
+class TrainerField:
+    """One option: its annotation as written, and the types of a value; none where the annotation is not understood."""
+
+    name: str
+    annotation: str
+    types: tuple[type, ...]
+
+    def accepts(self, value: Any) -> bool:
+        """The value has one of the types; a boolean is no number."""
+        if not self.types:
+            return True
+        if isinstance(value, bool):
+            return bool in self.types
+        return isinstance(value, self.types)
+
+
+@functools.cache
+def trainer_fields() -> Mapping[str, TrainerField]:
+    """Options of `GRPOConfig` in the installed versions by name; empty where TRL or transformers is not installed."""
+    fields: dict[str, TrainerField] = {}
+    for package, file in _SOURCES:
+        spec = importlib.util.find_spec(package)  # of a top-level package: finds it without importing it
+        paths = [Path(location) / file for location in (spec.submodule_search_locations or ())] if spec else []
+        path = next((path for path in paths if path.is_file()), None)
+        if path is None:
+            return {}
+        fields |= {field.name: field for field in _read_fields(path)}
+    return fields
+
+
+def trainer_problems(trainer: Mapping[str, Any]) -> list[Problem]:
+    """What is wrong with a `trainer:` section: options that do not exist, of the wrong type, or set by lengthctl."""
+    known = trainer_fields()
+    problems = []
+    for key, value in trainer.items():
+        where = f"trainer.{key}"
+        if (remedy := _owner(str(key))) is not None:
+            problems.append(Problem(where, f"is set by lengthctl; {remedy}"))
+        elif known and key not in known:
+            free = [name for name in known if _owner(name) is None]
+            problems.append(Problem(where, f"unknown key of TRL's GRPOConfig{did_you_mean(str(key), free)}"))
+        elif known and not known[key].accepts(value):
+            kind = known[key].annotation
+            problems.append(Problem(where, f"= {value!r}: TRL wants {kind}, found {type(value).__name__}"))
+    return problems
+
+
+def _owner(key: str) -> str | None:
+    if key in _OWNED:
+        return _OWNED[key]
+    return next((remedy for prefix, remedy in _OWNED_PREFIXES.items() if key.startswith(prefix)), None)
+
+
+def _read_fields(path: Path) -> Iterator[TrainerField]:
+    """Annotated fields of the dataclasses of a file."""
+    for node in ast.parse(path.read_text(encoding="utf-8")).body:
+        if not isinstance(node, ast.ClassDef) or not node.decorator_list:
+            continue
+        for item in node.body:
+            if isinstance(item, ast.AnnAssign) and isinstance(item.target, ast.Name):
+                types = _types(item.annotation)
+                if types and _default_is_none(item.value):
+                    types = (*types, type(None))
+                types = (*types, *_LOOSER.get(item.target.id, ())) if types else ()
+                yield TrainerField(item.target.id, ast.unparse(item.annotation), types)
+
+
+def _types(annotation: ast.expr) -> tuple[type, ...]:
+    """Types of a union; empty as soon as one member is not understood, so that nothing valid is refused."""
+    if isinstance(annotation, ast.BinOp):
+        left, right = _types(annotation.left), _types(annotation.right)
+        return (*left, *right) if left and right else ()
+    if isinstance(annotation, ast.Subscript):
+        return _types(annotation.value)
+    return _TYPES.get(ast.unparse(annotation), ())
+
+
+def _default_is_none(value: ast.expr | None) -> bool:
+    """`= None` or `field(default=None)`: some fields are annotated without the None that they default to."""
+    if isinstance(value, ast.Call):
+        value = next((keyword.value for keyword in value.keywords if keyword.arg == "default"), None)
+    return isinstance(value, ast.Constant) and value.value is None
