@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import pickle
+from pathlib import Path
 
 import pytest
 
@@ -94,3 +95,9 @@ def test_a_broken_reward_is_an_error_not_a_score() -> None:
     broken = Combined((Part("bad", lambda completions, **_: [float("nan")], 1.0, "reward"),))
     with pytest.raises(RewardError, match="bad returned nan"):
         broken(["text"])
+
+
+@pytest.mark.parametrize("name", load_rewards())
+def test_methods_page_has_a_row(name: str) -> None:
+    page = Path(__file__).parents[3] / "docs" / "methods.md"
+    assert f"| reward `{name}` |" in page.read_text()
