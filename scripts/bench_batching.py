@@ -17,7 +17,7 @@ from lengthctl.config import ModelConfig
 from lengthctl.models import load_policy
 from lengthctl.train.batching import plan_micro_batches, take_rows
 
-ROWS, MICRO_ROWS, BUDGET, REPEATS = 32, 8, 2048, 3
+ROWS, MICRO_ROWS, BUDGET, REPEATS = 32, 8, 1024, 3
 
 
 def make_batch(seed: int) -> dict[str, torch.Tensor]:

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 __all__ = ["engine_layout", "open_backend", "open_pool"]
 
-_OBJECT_STORE_GIB = 1.5
+_OBJECT_STORE_GIB = 0.75
 
 
 def open_backend(config: Config, tokenizer: LoadedTokenizer | None, *, context_tokens: int) -> Backend:
