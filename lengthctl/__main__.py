@@ -1,0 +1,5 @@
+"""`python -m lengthctl`."""
+
+from lengthctl.cli import main
+
+main()
