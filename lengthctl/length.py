@@ -42,6 +42,10 @@ class Unit(StrEnum):
     """LIFEBench: Han characters plus matches of `\\b[a-zA-Z0-9'-]+\\b`."""
     WORDS_LONGWRITER = "words_longwriter"
     """LongWriter: Han characters (U+4E00 to U+9FFF) plus matches of `\\b[a-zA-Z]+\\b`."""
+    WORDS_LONGEN = "words_longen"
+    """Self-Lengthen's LonGen: CJK characters, CJK and full-width punctuation included, plus the rest split at space."""
+    WORDS_MIXED = "words_mixed"
+    """Ours, for mixed scripts: each ideograph or kana, plus runs between white space that hold a letter or digit."""
     CHARACTERS = "characters"
     """Unicode code points, white space included."""
     SENTENCES = "sentences"
@@ -61,6 +65,8 @@ class Encoder(Protocol):
 _WORD = re.compile(r"\w+")
 _LIFEBENCH = re.compile(r"[\u4e00-\u9fff]|\b[a-zA-Z0-9'-]+\b")
 _LONGWRITER = re.compile(r"[\u4e00-\u9fff]|\b[a-zA-Z]+\b")
+_LONGEN = re.compile(r"[\u4e00-\u9fff\u3000-\u303f\uff00-\uffef]")
+_IDEOGRAPH_OR_KANA = re.compile(r"[\u3041-\u3096\u30a1-\u30fa\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff]")
 _SENTENCE_END = re.compile(r"[.!?\u2026]+[\"'\u201d\u2019)\]]*(?=\s|$)|[\u3002\uff01\uff1f]+[\u300d\u300f\u201d]*")
 
 
@@ -70,6 +76,11 @@ def _count_words_unicode(text: str) -> int:
     boundaries = [match.start() for match in regex.finditer(r"\b", text, flags=regex.WORD)]
     edges = sorted({0, *boundaries, len(text)})
     return sum(any(c.isalnum() for c in text[a:b]) for a, b in pairwise(edges))
+
+
+def _count_with_rest(text: str, single: re.Pattern[str], rest_counts: Callable[[str], bool]) -> int:
+    """Characters that match `single`, plus the runs between white space of what is left."""
+    return len(single.findall(text)) + sum(map(rest_counts, single.sub(" ", text).split()))
 
 
 def _count_sentences(text: str) -> int:
@@ -82,6 +93,8 @@ _COUNTERS: dict[Unit, Callable[[str], int]] = {
     Unit.WORDS_SPLIT: lambda text: len(text.split()),
     Unit.WORDS_LIFEBENCH: lambda text: sum(1 for _ in _LIFEBENCH.finditer(text)),
     Unit.WORDS_LONGWRITER: lambda text: sum(1 for _ in _LONGWRITER.finditer(text)),
+    Unit.WORDS_LONGEN: lambda text: _count_with_rest(text, _LONGEN, bool),
+    Unit.WORDS_MIXED: lambda text: _count_with_rest(text, _IDEOGRAPH_OR_KANA, lambda run: any(map(str.isalnum, run))),
     Unit.CHARACTERS: len,
     Unit.SENTENCES: _count_sentences,
 }

@@ -25,6 +25,8 @@ TRAINER_DEFAULTS: dict[str, Any] = {
     "gradient_checkpointing": False,
     "gradient_accumulation_steps": 1,
     "steps_per_generation": 1,
+    "num_generations_eval": 1,
+    "per_device_eval_batch_size": 256,  # a small batch would drain the pool for each
     "lr_scheduler_type": "constant_with_warmup",
     "logging_steps": 1,
     "max_completion_length": 256,

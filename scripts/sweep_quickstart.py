@@ -1,7 +1,8 @@
 """The small search behind configs/quickstart.yaml: one seed, ten steps a variant, judged on training prompts only.
 
 Command: python scripts/sweep_quickstart.py OUT_FOLDER   (two CPU cores of 160 GFLOP/s: about 15 minutes a variant)
-The held-out prompts take no part: each variant is judged by its own samples of training prompts in the last three steps.
+The held-out prompts take no part: each variant is judged by its own samples of training prompts, over the last three
+steps.
 Writes sweep.json into the folder as it goes; finished variants are not run again.
 """
 

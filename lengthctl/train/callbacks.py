@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import json
 import math
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from transformers import TrainerCallback
 
+from lengthctl.memory import proportional_set_size
 from lengthctl.records import RecordWriter, read_records
+from lengthctl.rundir import write_atomic
 
 if TYPE_CHECKING:
     from lengthctl.progress import Bar
@@ -55,6 +59,7 @@ class LiveView(TrainerCallback):  # type: ignore[misc]
             deviation=deviation,
             rollout_tok_s=logs.get("speed/rollout_tokens_per_second"),
             train_tok_s=logs.get("speed/train_tokens_per_second"),
+            memory_gib=proportional_set_size(os.getpid()) / 2**30,
         )
 
 
@@ -64,12 +69,7 @@ def trim_metrics(path: Path, last_step: int) -> None:
     Raises:
         DataError: a line other than the last is torn.
     """
-    import json
-    import os
-
     if not path.exists():
         return
     kept = [record for _, record in read_records(path, allow_torn_tail=True) if record.get("step", 0) <= last_step]
-    part = path.with_suffix(".part")
-    part.write_text("".join(json.dumps(record) + "\n" for record in kept), encoding="utf-8")
-    os.replace(part, path)
+    write_atomic(path, "".join(json.dumps(record) + "\n" for record in kept))

@@ -27,6 +27,8 @@ def build_grpo_config(config: Config, run: RunFolder) -> GRPOConfig:
 
     on_cpu = not torch.cuda.is_available()
     values = {**TRAINER_DEFAULTS, **config.trainer}
+    if "generation_batch_size" in config.trainer:  # TRL takes one of the two
+        del values["steps_per_generation"]
     return GRPOConfig(
         **values,
         output_dir=str(run.checkpoints),

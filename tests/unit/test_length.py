@@ -21,6 +21,21 @@ COUNTS = {
     "e\u0301te\u0301": (2, 1, 2),
 }
 
+# text -> (words_longwriter, words_longen, words_mixed); by hand from each rule.
+MIXED_COUNTS = {
+    "Hello, world!": (2, 2, 2),
+    "It's 2024, don't panic.": (5, 4, 4),
+    "well-known state-of-the-art": (6, 2, 2),
+    "\u4f60\u597d\uff0c\u4e16\u754c\u3002": (4, 6, 4),
+    "\u4f7f\u7528Python\u7f16\u7a0b": (4, 5, 5),
+    "na\u00efve caf\u00e9": (0, 2, 2),
+    "foo_bar baz2": (0, 2, 2),
+    "# Title\n\n- item one\n- item two": (5, 8, 5),
+    "\u3053\u308c\u306f\u30da\u30f3\u3067\u3059": (0, 1, 7),
+    "a,b,c": (3, 1, 1),
+    "": (0, 0, 0),
+}
+
 # target -> count: (PM, FM); the bands are open below and closed above.
 BANDS = {
     10: {1: (1, 1), 20: (1, 1), 21: (0, 0)},
@@ -38,6 +53,12 @@ BANDS = {
 def test_counters(text: str) -> None:
     found = tuple(count_length(text, unit) for unit in ("words", "words_split", "words_lifebench"))
     assert found == COUNTS[text]
+
+
+@pytest.mark.parametrize("text", MIXED_COUNTS)
+def test_counters_of_long_writing(text: str) -> None:
+    found = tuple(count_length(text, unit) for unit in ("words_longwriter", "words_longen", "words_mixed"))
+    assert found == MIXED_COUNTS[text]
 
 
 def test_other_units() -> None:
