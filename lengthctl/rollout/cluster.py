@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import os
+import signal
 import socket
-from contextlib import suppress
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 
 from lengthctl.errors import EndpointError, MissingDependencyError
 
@@ -34,16 +37,29 @@ def connect(*, cpus: int, object_store_gib: float) -> None:
     if ray.is_initialized():
         return
     address = os.environ.get("RAY_ADDRESS")
-    if address:
-        _check_answers(address)
-        try:
-            ray.init(address=address, log_to_driver=False, logging_level="ERROR")
-        except Exception as error:
-            raise EndpointError(
-                f"RAY_ADDRESS={address} refused the connection ({_first_line(error)})",
-                "Start the cluster with `ray start --head`, or unset RAY_ADDRESS to run on this machine",
-            ) from error
-        return
+    with _kept_sigterm():
+        if address:
+            _join(address)
+        else:
+            _start(cpus, object_store_gib)
+
+
+def _join(address: str) -> None:
+    import ray
+
+    _check_answers(address)
+    try:
+        ray.init(address=address, log_to_driver=False, logging_level="ERROR")
+    except Exception as error:
+        raise EndpointError(
+            f"RAY_ADDRESS={address} refused the connection ({_first_line(error)})",
+            "Start the cluster with `ray start --head`, or unset RAY_ADDRESS to run on this machine",
+        ) from error
+
+
+def _start(cpus: int, object_store_gib: float) -> None:
+    import ray
+
     ray.init(
         address="local",  # a killed run may have left its address file; plain init would then try to join it
         num_cpus=cpus,
@@ -53,6 +69,19 @@ def connect(*, cpus: int, object_store_gib: float) -> None:
         logging_level="ERROR",
         _node_ip_address="127.0.0.1",
     )
+
+
+@contextmanager
+def _kept_sigterm() -> Iterator[None]:
+    """ray.init (2.60) puts its own SIGTERM handler in place of the caller's, and the process then aborts."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    handler = signal.getsignal(signal.SIGTERM)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, handler)
 
 
 def disconnect() -> None:
