@@ -16,6 +16,8 @@ _BLUE, _ORANGE, _GREY = "#0072b2", "#d55e00", "#999999"  # safe for colour-blind
 
 def scatter_figure(before: Sequence[Scored], after: Sequence[Scored]) -> str:
     """Length against target, one panel a side, Ruler's FM band shaded and the target as a bar; log axis of lengths."""
+    from matplotlib.ticker import LogLocator, NullLocator, ScalarFormatter
+
     sides = [(name, rows) for name, rows in (("before", before), ("after", after)) if rows]
     figure, axes = _figure(len(sides))
     targets = sorted({s.target for _, rows in sides for s in rows}, key=lambda t: (t.value, t.label))
@@ -30,6 +32,9 @@ def scatter_figure(before: Sequence[Scored], after: Sequence[Scored]) -> str:
             colour, marker = (_ORANGE, "x") if name == "before" else (_BLUE, "o")
             axis.scatter(spread, lengths, s=12, color=colour, marker=marker, alpha=0.6, linewidths=0.8)
         axis.set_yscale("log")
+        axis.yaxis.set_major_locator(LogLocator(subs=(1, 3)))
+        axis.yaxis.set_major_formatter(ScalarFormatter())
+        axis.yaxis.set_minor_locator(NullLocator())
         axis.set_xticks(range(len(targets)), [t.label for t in targets])
         axis.set_xlabel(f"target ({targets[0].unit})")
         axis.set_ylabel(f"length ({targets[0].unit}, log)")
@@ -39,6 +44,8 @@ def scatter_figure(before: Sequence[Scored], after: Sequence[Scored]) -> str:
 
 def curve_figure(records: Sequence[Mapping[str, Any]], names: Mapping[str, str]) -> str:
     """One panel a metric over training steps; `names` maps a metric to its label."""
+    from matplotlib.ticker import MaxNLocator
+
     shown = {key: label for key, label in names.items() if any(key in r for r in records)}
     figure, axes = _figure(max(1, len(shown)))
     for axis, (key, label) in zip(axes, shown.items(), strict=False):
@@ -46,6 +53,7 @@ def curve_figure(records: Sequence[Mapping[str, Any]], names: Mapping[str, str])
             points = [(r["step"], r[key]) for r in records if key in r and r.get("split") == split]
             if points:
                 axis.plot(*zip(*points, strict=True), style, color=colour, label=split, markersize=4)
+        axis.xaxis.set_major_locator(MaxNLocator(integer=True))
         axis.set_xlabel("step")
         axis.set_ylabel(label)
         axis.legend(frameon=False)
