@@ -13,6 +13,7 @@ from lengthctl.models import LoadedTokenizer, load_tokenizer
 from lengthctl.prompts import LengthPrompt, build_length_prompts, load_seed_prompts
 from lengthctl.records import Completion, FinishReason
 from lengthctl.rollout.backend import Backend, Request, Sampling
+from lengthctl.rollout.pool import RolloutPool
 from lengthctl.rundir import write_json
 from lengthctl.scoring import Scored, score_text
 
@@ -145,8 +146,8 @@ def run_evaluation(config: Config, narrator: Narrator, *, out: Path | None = Non
     try:
         with narrator.stage("engine"):
             backend = open_backend(config, tokenizer, context_tokens=context)
-            if config.model.adapter is not None and tokenizer is not None:
-                _send_adapter(config, backend)
+            if config.model.adapter is not None and isinstance(backend, RolloutPool):
+                send_adapter(config, backend)
         with narrator.stage("evaluate"):
             scored = sample_prompts(config, backend, tokenizer, prompts, narrator, "evaluate")
     finally:
@@ -166,17 +167,15 @@ def run_evaluation(config: Config, narrator: Narrator, *, out: Path | None = Non
     return summary
 
 
-def _send_adapter(config: Config, backend: Backend) -> None:
+def send_adapter(config: Config, pool: RolloutPool) -> None:
     """An adapter reaches the engines as merged weights: the same path as training's sync."""
     import torch
 
     from lengthctl.models import load_policy
-    from lengthctl.rollout.pool import RolloutPool
     from lengthctl.rollout.weights import checkpoint_state
 
-    assert isinstance(backend, RolloutPool)
     model = load_policy(config.model.model_copy(update={"lora": None}))
-    backend.sync_weights(checkpoint_state(model, torch.bfloat16))
+    pool.sync_weights(checkpoint_state(model, torch.bfloat16))
 
 
 def untouched(config: Config) -> Config:

@@ -20,6 +20,7 @@ from lengthctl.pipelines.evaluation import (
     context_tokens,
     evaluation_prompts,
     sample_prompts,
+    send_adapter,
     untouched,
     with_system_prompt,
     write_samples,
@@ -74,6 +75,8 @@ def run_training(config: Config, run: RunFolder, narrator: Narrator, *, push: st
     try:
         with narrator.stage("engine"):
             pool = open_pool(config, tokenizer, context_tokens=longest + _TEMPLATE_SLACK)
+            if config.model.adapter is not None:
+                send_adapter(config, pool)
         with narrator.stage("before"):
             before, variants = _evaluate_before(config, run, pool, held_out, narrator)
         with narrator.stage("train"):
@@ -148,14 +151,17 @@ def _train(
     """Train from the last checkpoint, or from the start."""
     from transformers.trainer_utils import get_last_checkpoint
 
-    from lengthctl.train.callbacks import LiveView, MetricsFile, trim_metrics
+    from lengthctl.train.callbacks import LiveView, MetricsFile, SilentFailures, trim_records
     from lengthctl.train.generation import PoolGeneration
     from lengthctl.train.rl import LengthTrainer
+    from lengthctl.train.rollout_log import RolloutLog
     from lengthctl.train.settings import build_grpo_config
 
     args = build_grpo_config(config, run)
     checkpoint = get_last_checkpoint(str(run.checkpoints)) if run.checkpoints.is_dir() else None
-    trim_metrics(run.metrics, int(checkpoint.rpartition("-")[2]) if checkpoint else 0)
+    rollouts = run.path / "samples" / "rollouts.jsonl"
+    for path in (run.metrics, rollouts):
+        trim_records(path, int(checkpoint.rpartition("-")[2]) if checkpoint else 0)
     sampling = Sampling(args.temperature, args.top_p, args.top_k, args.max_completion_length)
     with narrator.bar(args.max_steps, "train") as bar:
         trainer = LengthTrainer(
@@ -164,7 +170,8 @@ def _train(
             train_dataset=_dataset(config, train_prompts),
             eval_dataset=_dataset(config, held_out) if args.eval_strategy != "no" else None,
             processing_class=tokenizer.tokenizer,
-            callbacks=[MetricsFile(run.metrics), LiveView(bar)],
+            callbacks=[MetricsFile(run.metrics), LiveView(bar), SilentFailures(narrator)],
+            rollout_log=RolloutLog(rollouts),
             generation=PoolGeneration(pool, sampling),
             reward=build_combined(config.rewards),
             keep_best=config.train.keep_best,

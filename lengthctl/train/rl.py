@@ -22,6 +22,7 @@ from lengthctl.rewards.combine import Combined
 from lengthctl.scoring import score_text
 from lengthctl.train.batching import plan_micro_batches, row_lengths, take_rows
 from lengthctl.train.generation import PoolGeneration
+from lengthctl.train.rollout_log import RolloutLog
 from lengthctl.train.selection import select_extremes
 
 __all__ = ["LengthTrainer"]
@@ -35,6 +36,7 @@ class LengthTrainer(GRPOTrainer):  # type: ignore[misc]  # TRL is untyped
         reward: the combined reward; its parts are logged as `reward_parts/<name>`.
         keep_best, keep_worst: members of each group that are trained; None trains all.
         micro_batch_tokens: padded tokens of one forward; None takes a batch whole.
+        rollout_log: where every training completion is written, if anywhere.
         args, model, train_dataset, eval_dataset, processing_class, callbacks: as TRL's. The datasets need the columns
             `prompt` (messages), `target` (`Target.to_row`) and `prompt_id`.
     """
@@ -49,6 +51,7 @@ class LengthTrainer(GRPOTrainer):  # type: ignore[misc]  # TRL is untyped
         keep_best: int | None,
         keep_worst: int | None,
         micro_batch_tokens: int | None,
+        rollout_log: RolloutLog | None = None,
         args: GRPOConfig,
         **kwargs: Any,
     ) -> None:
@@ -63,6 +66,7 @@ class LengthTrainer(GRPOTrainer):  # type: ignore[misc]  # TRL is untyped
         self._reward = reward
         self._keep = None if keep_best is None and keep_worst is None else (keep_best or 0, keep_worst or 0)
         self._micro_batch_tokens = micro_batch_tokens
+        self._rollout_log = rollout_log
         # With one update a batch the weights of the update are those of the sampler: the ratio is then read off the
         # training forward itself. With more, TRL computes old logprobs by a forward of its own.
         self._ratio_in_forward = self.num_iterations == 1 and args.steps_per_generation == 1
@@ -111,6 +115,10 @@ class LengthTrainer(GRPOTrainer):  # type: ignore[misc]  # TRL is untyped
         self._total_rewards = rewards.nan_to_num(0.0).sum(dim=1)
         self._log_parts(inputs, completions)
         self._log_adherence(inputs, done)
+        if self._rollout_log is not None and self.model.training:
+            start = self.accelerator.process_index * len(done)
+            own = self._total_rewards[start : start + len(done)].tolist()
+            self._rollout_log.write(self.state.global_step + 1, inputs, done, own)
         return rewards
 
     def _log_parts(self, inputs: list[dict[str, Any]], completions: list[Any]) -> None:

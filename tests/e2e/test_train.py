@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
+import urllib.request
 from pathlib import Path
 from typing import Any
 
@@ -26,9 +29,10 @@ SMALL = (
 )
 
 
-def lengthctl(*args: str, cwd: Path) -> subprocess.CompletedProcess[str]:
+def lengthctl(*args: str, cwd: Path, **environment: str) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-c", "from lengthctl.cli import main; main()", *args]
-    return subprocess.run(command, cwd=cwd, capture_output=True, text=True, timeout=800)
+    env = {**os.environ, **environment}
+    return subprocess.run(command, cwd=cwd, capture_output=True, text=True, timeout=800, env=env)
 
 
 def records(path: Path) -> list[dict[str, Any]]:
@@ -37,27 +41,27 @@ def records(path: Path) -> list[dict[str, Any]]:
 
 @pytest.fixture(scope="module")
 def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A run of two steps that was interrupted after the first and resumed."""
+    """A run of three steps, stopped by SIGTERM after the first and by Ctrl-C after the second, resumed each time."""
     cwd = tmp_path_factory.mktemp("run")
-    _interrupt_after_first_step(cwd)
     folder = cwd / "runs" / "quickstart"
-    out = lengthctl("train", "quickstart", *SMALL, "trainer.max_steps=3", "--resume", str(folder), "--json", cwd=cwd)
+    steps = "trainer.max_steps=3"
+    stop_after(1, signal.SIGTERM, "quickstart", *SMALL, steps, cwd=cwd)
+    stop_after(2, signal.SIGINT, "--resume", str(folder), cwd=cwd)
+    out = lengthctl("train", "quickstart", *SMALL, steps, "--resume", str(folder), "--json", cwd=cwd)
     assert out.returncode == 0, out.stderr[-3000:]
     assert json.loads(out.stdout)["schema"] == 1
     return folder
 
 
-def _interrupt_after_first_step(cwd: Path) -> None:
-    command = [sys.executable, "-c", "from lengthctl.cli import main; main()", "train", "quickstart", *SMALL]
-    environment = {**os.environ, "PYTHONUNBUFFERED": "1"}
-    process = subprocess.Popen(
-        [*command, "trainer.max_steps=3"], cwd=cwd, stderr=subprocess.PIPE, text=True, env=environment
-    )
-    checkpoint = cwd / "runs" / "quickstart" / "checkpoints" / "checkpoint-1" / "trainer_state.json"
+def stop_after(step: int, signal_number: int, *args: str, cwd: Path) -> None:
+    """Start a training, signal it once the checkpoint of `step` is written, and expect exit code 130."""
+    command = [sys.executable, "-c", "from lengthctl.cli import main; main()", "train", *args]
+    process = subprocess.Popen(command, cwd=cwd, stderr=subprocess.PIPE, text=True)
+    checkpoint = cwd / "runs" / "quickstart" / "checkpoints" / f"checkpoint-{step}" / "trainer_state.json"
     deadline = time.monotonic() + 600
     while not checkpoint.is_file() and process.poll() is None and time.monotonic() < deadline:
         time.sleep(0.5)
-    process.send_signal(signal.SIGINT)
+    process.send_signal(signal_number)
     _, stderr = process.communicate(timeout=120)
     assert process.returncode == 130, stderr[-3000:]
     assert "interrupted" in stderr
@@ -70,6 +74,14 @@ def test_resume_does_no_step_twice(run: Path) -> None:
     assert 0 <= last["adherence/words/fm"] <= 1
     assert last["reward_parts/log_ratio"] > 0
     assert last["sampling/importance_sampling_ratio/mean"] == pytest.approx(1, abs=0.1)
+
+
+def test_every_training_completion_is_recorded_once(run: Path) -> None:
+    rollouts = records(run / "samples" / "rollouts.jsonl")
+    assert [r["step"] for r in rollouts] == [1] * 8 + [2] * 8 + [3] * 8
+    assert all(len(r["token_ids"]) == len(r["logprobs"]) for r in rollouts)
+    assert {r["engine"] for r in rollouts} == {"engine-0"}
+    assert {r["finish"] for r in rollouts} <= {"eos", "limit"}
 
 
 def test_summary_and_report(run: Path) -> None:
@@ -103,15 +115,36 @@ def test_eval_of_the_run(run: Path, tmp_path: Path) -> None:
     assert (tmp_path / "report.html").is_file()
 
 
-def test_lora_trains_and_is_merged(tmp_path: Path) -> None:
+@pytest.fixture(scope="module")
+def lora_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """One step with LoRA, evaluated during training, told to two trackers."""
+    cwd = tmp_path_factory.mktemp("lora")
+    trackers = ("trainer.report_to=[tensorboard, trackio]", "trainer.eval_strategy=steps", "trainer.eval_steps=1")
+    args = ("train", "quickstart", *SMALL, "trainer.max_steps=1", "model.lora={r: 4}", "trainer.learning_rate=1e-2")
+    folders = {"TENSORBOARD_LOGGING_DIR": str(cwd / "tensorboard"), "TRACKIO_DIR": str(cwd / "trackio")}
+    out = lengthctl(*args, *trackers, "--json", cwd=cwd, **folders)
+    assert out.returncode == 0, out.stderr[-3000:]
+    return cwd / "runs" / "quickstart"
+
+
+def test_trackers_and_evaluation_during_training(lora_run: Path) -> None:
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    evaluated = [r for r in records(lora_run / "metrics.jsonl") if r["split"] == "eval"]
+    assert [r["step"] for r in evaluated] == [1]
+    assert "adherence/words/target_30/fm" in evaluated[0]
+    cwd = lora_run.parents[1]
+    events = EventAccumulator(str(next(cwd.rglob("events.out.tfevents*")).parent)).Reload()
+    assert any("adherence/words/fm" in tag for tag in events.Tags()["scalars"])
+    assert any(path.stat().st_size > 0 for path in (cwd / "trackio").rglob("*.db"))
+
+
+def test_lora_trains_and_is_merged(lora_run: Path) -> None:
     from safetensors.torch import load_file
 
     from lengthctl.models import BUNDLED, resolve_model
 
-    args = ("train", "quickstart", *SMALL, "trainer.max_steps=1", "model.lora={r: 4}", "trainer.learning_rate=1e-2")
-    out = lengthctl(*args, "--json", cwd=tmp_path)
-    assert out.returncode == 0, out.stderr[-3000:]
-    folder = tmp_path / "runs" / "quickstart"
+    folder = lora_run
     assert (folder / "adapter" / "adapter_config.json").is_file()
     trained = load_file(folder / "model" / "model.safetensors")
     base = load_file(Path(resolve_model(BUNDLED)) / "model.safetensors")
@@ -119,3 +152,55 @@ def test_lora_trains_and_is_merged(tmp_path: Path) -> None:
     changed = [name for name in base if not trained[name].equal(base[name])]
     assert any("q_proj" in name for name in changed)
     assert not any("norm" in name or "embed" in name for name in changed)
+
+
+def test_an_adapter_is_evaluated_through_the_engines(lora_run: Path, tmp_path: Path) -> None:
+    args = ("eval", "smollm2-135m-instruct", f"model.adapter={lora_run / 'adapter'}", "evaluate.limit=2")
+    out = lengthctl(*args, "prompts.targets=[10]", "trainer.max_completion_length=32", "--json", cwd=tmp_path)
+    assert out.returncode == 0, out.stderr[-3000:]
+    assert json.loads(out.stdout)["after"]["overall"]["pm"]["n"] == 2
+
+
+def test_the_model_is_served_and_evaluated_as_an_endpoint(run: Path, tmp_path: Path) -> None:
+    port = free_port()
+    args = ["--model", str(run / "model"), "--served-model-name", "m", "--port", str(port), "--host", "127.0.0.1"]
+    size = ["--max-model-len", "512", "--enforce-eager", "--dtype", "bfloat16"]
+    environment = {
+        **os.environ,
+        "VLLM_CPU_KVCACHE_SPACE": "1",
+        "VLLM_LOGGING_LEVEL": "ERROR",
+        "TORCHDYNAMO_DISABLE": "1",
+    }
+    command = [sys.executable, "-m", "vllm.entrypoints.openai.api_server", *args, *size]
+    with (tmp_path / "server.log").open("w") as log:
+        server = subprocess.Popen(command, stdout=log, stderr=log, env=environment, start_new_session=True)
+    try:
+        wait_for(port, server, tmp_path / "server.log")
+        endpoint = f"rollout.endpoint={{base_url: 'http://127.0.0.1:{port}/v1', model: m}}"
+        settings = ("rollout.backend=endpoint", endpoint, "evaluate.limit=2", "prompts.targets=[10]")
+        out = lengthctl("eval", "m", "--config", "quickstart", *settings, "--json", cwd=tmp_path)
+        assert out.returncode == 0, out.stderr[-3000:]
+        assert json.loads(out.stdout)["after"]["overall"]["fm"]["n"] == 2
+    finally:
+        os.killpg(server.pid, signal.SIGTERM)
+        server.wait(timeout=60)
+
+
+def free_port() -> int:
+    with socket.socket() as s:
+        s.bind(("127.0.0.1", 0))
+        return int(s.getsockname()[1])
+
+
+def wait_for(port: int, server: subprocess.Popen[bytes], log: Path) -> None:
+    deadline = time.monotonic() + 300
+    while time.monotonic() < deadline:
+        assert server.poll() is None, log.read_text()[-3000:]
+        with (
+            contextlib.suppress(OSError),
+            urllib.request.urlopen(f"http://127.0.0.1:{port}/health", timeout=5) as answer,
+        ):
+            if answer.status == 200:
+                return
+        time.sleep(1)
+    raise AssertionError(log.read_text()[-3000:])

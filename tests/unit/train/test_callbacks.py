@@ -1,0 +1,35 @@
+"""What watches a run: silent failures are named once, records of lost steps are dropped."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+
+pytest.importorskip("transformers", reason="callbacks build on transformers")
+
+from lengthctl.progress import Narrator
+from lengthctl.train.callbacks import MetricsFile, SilentFailures, trim_records
+
+
+def test_silent_failure_is_named_once_at_its_second_step(capsys: pytest.CaptureFixture[str]) -> None:
+    watch = SilentFailures(Narrator())
+    for step, zero in enumerate([1.0, 0.5, 1.0, 1.0, 1.0], 1):
+        watch.on_log(None, SimpleNamespace(global_step=step), None, {"reward": 0.1, "frac_reward_zero_std": zero})
+    told = capsys.readouterr().err.splitlines()
+    assert len(told) == 1
+    assert "step 4: in every group all rewards are equal" in told[0]
+
+
+def test_metrics_of_lost_steps_are_dropped(tmp_path: Path) -> None:
+    path = tmp_path / "metrics.jsonl"
+    file = MetricsFile(path)
+    for step in (1, 2, 3):
+        logs = {"reward": float(step), "eval_x": float("nan"), "note": "text"}
+        file.on_log(None, SimpleNamespace(global_step=step), None, logs)
+    file.on_log(None, SimpleNamespace(global_step=3), None, {"eval_reward": 0.5})
+    trim_records(path, 2)
+    rows = [json.loads(line) for line in path.read_text().splitlines()]
+    assert [(r["step"], r["split"], r["reward"]) for r in rows] == [(1, "train", 1.0), (2, "train", 2.0)]
