@@ -288,6 +288,10 @@ def _cross_problems(config: Config) -> list[Problem]:
             problems.append(
                 Problem("prompts.targets", f"{target.label} {target.unit} is unreachable: {need}, but {room}")
             )
+    selects = config.train.keep_best is not None or config.train.keep_worst is not None
+    if selects and (trainer["steps_per_generation"] != 1 or "generation_batch_size" in trainer):
+        remedy = "raise per_device_train_batch_size instead; train.micro_batch_tokens bounds its memory"
+        problems.append(Problem("train.keep_best", f"needs trainer.steps_per_generation = 1: {remedy}"))
     sizes = [trainer["per_device_train_batch_size"], trainer["steps_per_generation"], group]
     if all(isinstance(size, int) and size > 0 for size in sizes) and "generation_batch_size" not in trainer:
         # one process: with more of them TRL checks the product again

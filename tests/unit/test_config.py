@@ -61,6 +61,7 @@ def test_refusals(tmp_path: Path, text: str, match: str) -> None:
         ("trainer.seed=1", "set run.seed"),
         ("trainer.vllm_mode=server", "see the rollout section"),
         ("trainer.num_generations=7", "7 does not divide the generation batch 128"),
+        ("trainer.steps_per_generation=2", "train.keep_best  needs trainer.steps_per_generation = 1"),
         ("prompts.targets=[5000]", "5000 x 1.4 = 7000 tokens, but 0.9 x trainer.max_completion_length = 230"),
     ],
 )
