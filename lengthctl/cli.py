@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import signal
@@ -133,13 +134,19 @@ def show(
         _print_run(Path(target), as_json)
         return
     config = _load(target, overrides)
-    data = config.trainer if trl else config.model_dump(mode="json", by_alias=True)
+    data = config.model_dump(mode="json", by_alias=True)
+    if trl:
+        from lengthctl.trl_fields import TRAINER_DEFAULTS
+
+        data = {**TRAINER_DEFAULTS, **config.trainer, "seed": config.run.seed}
     if as_json:
         _emit(json.dumps(data))
         return
     from ruamel.yaml import YAML
 
-    YAML(typ="safe", pure=True).dump(data, _result)
+    yaml = YAML(typ="safe", pure=True)
+    yaml.default_flow_style = False
+    yaml.dump(data, _result)
 
 
 @app.command()
@@ -180,8 +187,8 @@ def _train(config: Config, name: str, *, resume: Path | None, clean: bool, push:
         summary = _run(config, run, push)
     except LengthctlError:
         raise
-    except Exception:
-        (run.path / "error.txt").write_text(traceback.format_exc(), encoding="utf-8")
+    except Exception as error:
+        error.add_note(str(_write_traceback(run.path / "error.txt")))
         raise
     finally:
         run.close()
@@ -303,9 +310,16 @@ def _fail_unknown(error: Exception, debug: bool) -> NoReturn:
         _fail(error.format_message(), 2)
     if debug:
         raise error
-    with tempfile.NamedTemporaryFile("w", prefix="lengthctl-", suffix=".txt", delete=False) as file:
-        file.write(traceback.format_exc())
-    _fail(f"unexpected {type(error).__name__}: {error}. The traceback is in {file.name}; --debug shows it", 1)
+    if isinstance(error, OSError) and error.errno == errno.ENOSPC:
+        _fail("the disk is full. Free some space; `lengthctl train --resume RUN` goes on from the last checkpoint", 1)
+    noted = [note for note in getattr(error, "__notes__", []) if note.endswith("error.txt")]
+    path = noted[0] if noted else _write_traceback(Path(tempfile.mkdtemp(prefix="lengthctl-")) / "error.txt")
+    _fail(f"unexpected {type(error).__name__}: {error}. The traceback is in {path}; --debug shows it", 1)
+
+
+def _write_traceback(path: Path) -> Path:
+    path.write_text(traceback.format_exc(), encoding="utf-8")
+    return path
 
 
 def _fail(message: str, code: int) -> NoReturn:

@@ -94,7 +94,7 @@ def test_loss_and_gradient_are_those_of_trl(tmp_path: Path, loss_type: str) -> N
     from trl import GRPOTrainer
 
     ours = make_trainer(tmp_path / "ours", loss_type, budget=120)
-    rows = list(ours.get_train_dataloader())[0]
+    rows = next(iter(ours.get_train_dataloader()))
     ours.current_gradient_accumulation_steps = 1
     ours.model.train()
     loss = ours.training_step(ours.model, rows)

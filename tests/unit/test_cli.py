@@ -43,7 +43,8 @@ def test_check_show_init(tmp_path: Path) -> None:
     assert lengthctl("check", "quickstart.yaml", cwd=tmp_path).stdout == "quickstart.yaml: ok\n"
     shown = lengthctl("show", "quickstart.yaml", "--json", "run.seed=7", cwd=tmp_path)
     assert json.loads(shown.stdout)["run"]["seed"] == 7
-    assert "learning_rate" in lengthctl("show", "quickstart", "--trl").stdout
+    trl = lengthctl("show", "quickstart", "--trl", "run.seed=7").stdout
+    assert {"learning_rate: 0.0001", "loss_type: dapo", "seed: 7"} <= set(trl.splitlines())
     assert lengthctl("init", "quickstart", cwd=tmp_path).returncode == 2
 
 
@@ -79,3 +80,23 @@ def test_interrupted_is_130(leaving: str) -> None:
     out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
     assert out.returncode == 130
     assert "interrupted" in out.stderr
+
+
+@pytest.mark.parametrize(
+    ("raising", "match"),
+    [
+        ("ValueError('odd')", "unexpected ValueError: odd. The traceback is in"),
+        ("OSError(28, 'x')", "the disk is full"),
+    ],
+)
+def test_what_nobody_foresaw_is_kept_in_the_run_folder(tmp_path: Path, raising: str, match: str) -> None:
+    code = (
+        "import sys; import lengthctl.cli as cli\n"
+        f"def fail(*_, **__):\n    raise {raising}\n"
+        "cli._run = fail; sys.argv = ['lengthctl', 'train', 'quickstart']; cli.main()"
+    )
+    out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, cwd=tmp_path)
+    assert out.returncode == 1
+    assert match in out.stderr
+    assert "Traceback" not in out.stderr
+    assert "Traceback" in (tmp_path / "runs" / "quickstart" / "error.txt").read_text()
