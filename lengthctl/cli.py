@@ -163,9 +163,16 @@ def init(
 
 @app.command()
 def check(config: str, overrides: Overrides = None) -> None:
-    """Check a config without starting anything."""
-    _load(config, overrides)
-    _emit(f"{config}: ok")
+    """Check a config and its prompts without starting anything; sets of the hub are not fetched."""
+    from lengthctl.prompts import load_seed_prompts
+
+    loaded = _load(config, overrides)
+    sources = {loaded.prompts.source, loaded.prompts.eval_source} - {None}
+    if not all(source == "builtin" or Path(str(source)).suffix for source in sources):
+        _emit(f"{config}: ok")
+        return
+    train, held_out = (len(load_seed_prompts(loaded.prompts, split)) for split in ("train", "eval"))
+    _emit(f"{config}: ok, {train} training and {held_out} held-out prompts, {len(loaded.prompts.targets)} targets each")
 
 
 @app.command()

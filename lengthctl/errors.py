@@ -40,7 +40,8 @@ class LengthctlError(Exception):
         self.remedy = remedy
 
     def __str__(self) -> str:
-        return f"{self.message}. {self.remedy}" if self.remedy else self.message
+        stop = "" if self.message.endswith("?") else "."
+        return f"{self.message}{stop} {self.remedy}" if self.remedy else self.message
 
 
 @dataclass(frozen=True)

@@ -108,13 +108,19 @@ def load_seed_prompts(config: PromptsConfig, split: Literal["train", "eval"]) ->
     elif config.eval_source is not None:
         seeds = _read(config.eval_source if split == "eval" else config.source, config, split)
     else:
-        held_out = int(config.eval_fraction * 1000)
-        seeds = [
-            s for s in _read(config.source, config, split) if (_hash(_text(s)) % 1000 < held_out) == (split == "eval")
-        ]
+        seeds = _split(_read(config.source, config, split), config.eval_fraction, split)
     if not seeds:
         raise DataError(f"{config.source} has no {split} prompts", "Give more rows, or set prompts.eval_source")
     return seeds[: config.limit] if config.limit is not None else seeds
+
+
+def _split(seeds: Sequence[SeedPrompt], fraction: float, split: str) -> list[SeedPrompt]:
+    """One side by a hash of the text: a row keeps its side when others come. A small set holds out one row at least."""
+    place = {s.id: _hash(_text(s)) for s in seeds}
+    limit = int(fraction * 2**64)
+    if len(seeds) > 1:
+        limit = min(max(limit, min(place.values()) + 1), max(place.values()))
+    return [s for s in seeds if (place[s.id] < limit) == (split == "eval")]
 
 
 def _read(source: str, config: PromptsConfig, split: str) -> list[SeedPrompt]:

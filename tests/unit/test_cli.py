@@ -40,7 +40,11 @@ def test_every_verb_has_help(verb: str) -> None:
 
 def test_check_show_init(tmp_path: Path) -> None:
     assert lengthctl("init", "quickstart", cwd=tmp_path).returncode == 0
-    assert lengthctl("check", "quickstart.yaml", cwd=tmp_path).stdout == "quickstart.yaml: ok\n"
+    checked = lengthctl("check", "quickstart.yaml", cwd=tmp_path).stdout
+    assert checked == "quickstart.yaml: ok, 170 training and 60 held-out prompts, 4 targets each\n"
+    missing = lengthctl("check", "quickstart", "prompts.source=none.jsonl", cwd=tmp_path)
+    assert (missing.returncode, missing.stdout) == (2, "")
+    assert "none.jsonl" in missing.stderr
     shown = lengthctl("show", "quickstart.yaml", "--json", "run.seed=7", cwd=tmp_path)
     assert json.loads(shown.stdout)["run"]["seed"] == 7
     trl = lengthctl("show", "quickstart", "--trl", "run.seed=7").stdout

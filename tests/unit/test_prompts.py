@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import json
+import tempfile
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from lengthctl.errors import DataError
 from lengthctl.length import Relation, Target
@@ -66,3 +69,14 @@ def test_bad_files_are_named(tmp_path: Path, text: str, match: str) -> None:
 def test_wording_needs_both_places() -> None:
     with pytest.raises(ValueError, match="a wording holds"):
         build_length_prompts([], [Target(3)], wordings=["{request}"], seed=0)
+
+
+@given(st.lists(st.text(st.characters(categories=["L"]), min_size=1), min_size=2, max_size=12, unique=True))
+def test_a_small_file_is_split_too(texts: list[str]) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "p.jsonl"
+        path.write_text("".join(json.dumps({"prompt": text}) + "\n" for text in texts))
+        sides = [{s.id for s in load_seed_prompts(config(path), split)} for split in ("train", "eval")]
+    assert all(sides)
+    assert not sides[0] & sides[1]
+    assert len(sides[0] | sides[1]) == len(texts)
