@@ -32,7 +32,7 @@ def model_card(summary: Mapping[str, Any]) -> str:
         for label, before in summary["before"]["by_target"].items()
         if (after := summary["after"]["by_target"].get(label))
     ]
-    minutes = sum(summary["minutes"].values())
+    minutes = summary["minutes"].get("total", sum(summary["minutes"].values()))
     return "\n".join(
         [
             "---",

@@ -6,6 +6,7 @@ import json
 import os
 import shlex
 import sys
+import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -59,6 +60,7 @@ def run_training(config: Config, run: RunFolder, narrator: Narrator, *, push: st
     from lengthctl.rollout.open import open_pool
 
     os.environ.setdefault("TRL_EXPERIMENTAL_SILENCE", "1")
+    write_json(run.path / "env.json", environment())
     monitor = MemoryMonitor()
     monitor.start()
     gflops = measure_bf16_gflops()
@@ -248,14 +250,17 @@ def _summary(
     peak_gib: float,
     gflops: float,
 ) -> dict[str, Any]:
+    import psutil
+
     first, last = [s for _, s in before], [s for _, s in after]
+    age = time.time() - psutil.Process().create_time()  # imports and all; of a resumed run, since it went on
     return {
         "schema": 1,
         "before": summarise(first, config.run.seed),
         "after": summarise(last, config.run.seed),
         "change": compare(first, last, config.run.seed),
         "before_variants": variants,
-        "minutes": {name: round(seconds / 60, 3) for name, seconds in narrator.stages.items()},
+        "minutes": {name: round(seconds / 60, 3) for name, seconds in {**narrator.stages, "total": age}.items()},
         "peak_memory_gib": round(peak_gib, 2),
         "gflops_bf16": round(gflops, 1),
         "seed": config.run.seed,
