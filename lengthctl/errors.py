@@ -118,3 +118,8 @@ class RewardError(LengthctlError, RuntimeError):
 
 class FailureBudgetError(LengthctlError, RuntimeError):
     """More completions failed than the run allows."""
+
+
+def first_line(error: BaseException) -> str:
+    """The first line of a foreign error's message, at most 200 characters; its type's name when it says nothing."""
+    return (str(error).strip() or type(error).__name__).splitlines()[0][:200]

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from lengthctl.errors import MissingDependencyError, ModelError
+from lengthctl.errors import MissingDependencyError, ModelError, first_line
 
 if TYPE_CHECKING:
     from lengthctl.config import ModelConfig
@@ -84,7 +84,7 @@ def load_tokenizer(config: ModelConfig) -> LoadedTokenizer:
         tokenizer = AutoTokenizer.from_pretrained(source, clean_up_tokenization_spaces=False)
     except (OSError, ValueError) as error:
         raise ModelError(
-            f"{source} has no usable tokenizer ({_first_line(error)})",
+            f"{source} has no usable tokenizer ({first_line(error)})",
             "Save one with tokenizer.save_pretrained, or check the hub id and your connection",
         ) from error
     if config.chat_template is not None:
@@ -113,7 +113,7 @@ def load_policy(config: ModelConfig) -> Any:
     try:
         model = AutoModelForCausalLM.from_pretrained(source, dtype=torch.float32)
     except (OSError, ValueError) as error:
-        raise ModelError(f"{source} cannot be loaded ({_first_line(error)})", "Check the folder or hub id") from error
+        raise ModelError(f"{source} cannot be loaded ({first_line(error)})", "Check the folder or hub id") from error
     if config.adapter is not None:
         model = _merge_adapter(model, config.adapter)
     if config.lora is not None:
@@ -139,7 +139,7 @@ def _merge_adapter(model: Any, adapter: str) -> Any:
         return PeftModel.from_pretrained(model, adapter).merge_and_unload()
     except (OSError, ValueError, RuntimeError) as error:
         raise ModelError(
-            f"adapter {adapter} does not fit this model ({_first_line(error)})",
+            f"adapter {adapter} does not fit this model ({first_line(error)})",
             "Check model.adapter, and that model.name is the base it was trained on",
         ) from error
 
@@ -219,7 +219,3 @@ def _convert_gguf(gguf: Path, out: Path) -> None:
     model.config._name_or_path = "HuggingFaceTB/SmolLM2-135M-Instruct"
     model.save_pretrained(out)
     tokenizer.save_pretrained(out)
-
-
-def _first_line(error: BaseException) -> str:
-    return (str(error).strip() or type(error).__name__).splitlines()[0][:200]

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from lengthctl.errors import DataError
+from lengthctl.errors import DataError, first_line
 from lengthctl.length import Relation, Target, Unit
 from lengthctl.records import read_records
 from lengthctl.registry import did_you_mean
@@ -151,9 +151,8 @@ def _read_dataset(path: Path, source: str, config: PromptsConfig, split: str) ->
         else:
             data = datasets.load_dataset(source, config.subset, split=name)
     except Exception as error:
-        cause = (str(error).strip() or type(error).__name__).splitlines()[0][:200]
         raise DataError(
-            f"{source} cannot be loaded ({cause})", "Check the path, or the hub id and your connection"
+            f"{source} cannot be loaded ({first_line(error)})", "Check the path, or the hub id and your connection"
         ) from error
     return [(i, dict(row)) for i, row in enumerate(data, 1)]
 

@@ -13,6 +13,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+from lengthctl.records import read_records
+
 STEPS, LAST = 8, 3
 SEED = 7
 VARIANTS: dict[str, list[str]] = {
@@ -35,8 +37,7 @@ def run_variant(folder: Path, name: str, overrides: list[str]) -> dict[str, floa
     fixed = [f"trainer.max_steps={STEPS}", f"run.seed={SEED}", f"run.dir={folder}", f"run.name={slug}"]
     command = [sys.executable, "-m", "lengthctl", "train", "quickstart", *fixed, "evaluate.limit=1", *overrides]
     subprocess.run([*command, "--clean"], check=True, stdout=subprocess.DEVNULL)
-    lines = (folder / slug / "metrics.jsonl").read_text(encoding="utf-8").splitlines()
-    steps = [json.loads(line) for line in lines]
+    steps = [record for _, record in read_records(folder / slug / "metrics.jsonl")]
     last = steps[-LAST:]
     means = {m: sum(r[f"adherence/words/{m}"] for r in last) / LAST for m in MEASURES}
     return {"variant": name, **means, "minutes": sum(r["step_time"] for r in steps) / 60}

@@ -281,7 +281,7 @@ def _write_card(config: Config, run: RunFolder, summary: dict[str, Any]) -> None
 def _push(folder: Path, repository: str) -> None:
     from huggingface_hub import HfApi
 
-    from lengthctl.errors import EndpointError
+    from lengthctl.errors import EndpointError, first_line
 
     try:
         api = HfApi()
@@ -289,6 +289,6 @@ def _push(folder: Path, repository: str) -> None:
         api.upload_folder(repo_id=repository, folder_path=folder)
     except Exception as error:
         raise EndpointError(
-            f"{repository} could not be pushed ({str(error).splitlines()[0][:200]})",
+            f"{repository} could not be pushed ({first_line(error)})",
             "Log in with `hf auth login`; the trained model is kept in the run folder",
         ) from error

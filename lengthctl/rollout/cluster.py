@@ -9,7 +9,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 
-from lengthctl.errors import EndpointError, MissingDependencyError
+from lengthctl.errors import EndpointError, MissingDependencyError, first_line
 
 __all__ = ["connect", "disconnect"]
 
@@ -52,7 +52,7 @@ def _join(address: str) -> None:
         ray.init(address=address, log_to_driver=False, logging_level="ERROR")
     except Exception as error:
         raise EndpointError(
-            f"RAY_ADDRESS={address} refused the connection ({_first_line(error)})",
+            f"RAY_ADDRESS={address} refused the connection ({first_line(error)})",
             "Start the cluster with `ray start --head`, or unset RAY_ADDRESS to run on this machine",
         ) from error
 
@@ -105,7 +105,3 @@ def _check_answers(address: str) -> None:
             f"RAY_ADDRESS={address} does not answer ({error.strerror or error})",
             "Start the cluster with `ray start --head`, or unset RAY_ADDRESS to run on this machine",
         ) from error
-
-
-def _first_line(error: BaseException) -> str:
-    return (str(error).strip() or type(error).__name__).splitlines()[0][:200]

@@ -71,7 +71,7 @@ class LengthTrainer(GRPOTrainer):  # type: ignore[misc]  # TRL is untyped
         # training forward itself. With more, TRL computes old logprobs by a forward of its own.
         self._ratio_in_forward = self.num_iterations == 1 and args.steps_per_generation == 1
         self._forward_batch: dict[str, Any] | None = None
-        self._total_rewards: torch.Tensor | None = None
+        self._own_rewards: list[float] = []
 
     def _generate_and_score_completions(self, inputs: list[dict[str, Any]]) -> dict[str, Any]:
         """Adds: targets for the pool, no old-logprob forward where it can be saved, the choice of group members."""
@@ -91,11 +91,8 @@ class LengthTrainer(GRPOTrainer):  # type: ignore[misc]  # TRL is untyped
     def _keep_informative(self, batch: dict[str, Any]) -> dict[str, Any]:
         """Rows of the extremes; the advantages keep the baseline of their whole group."""
         assert self._keep is not None
-        assert self._total_rewards is not None
-        rewards = self._total_rewards.tolist()
         local = len(batch["completion_ids"])
-        start = self.accelerator.process_index * local
-        kept = select_extremes(rewards[start : start + local], self.num_generations, *self._keep)
+        kept = select_extremes(self._own_rewards, self.num_generations, *self._keep)
         batch = take_rows(batch, kept)
         tokens = batch["completion_mask"].sum()
         batch["num_items_in_batch"] = self.accelerator.gather(tokens).sum()
@@ -111,14 +108,13 @@ class LengthTrainer(GRPOTrainer):  # type: ignore[misc]  # TRL is untyped
             row["is_truncated"] = completion.is_truncated
         rewards: torch.Tensor = super()._calculate_rewards(inputs, prompts, completions, completion_ids_list)
         failed = [i for i, completion in enumerate(done) if completion.finish is FinishReason.ERROR]
-        rewards[[i + self.accelerator.process_index * len(done) for i in failed]] = torch.nan
-        self._total_rewards = rewards.nan_to_num(0.0).sum(dim=1)
+        start = self.accelerator.process_index * len(done)
+        rewards[[start + i for i in failed]] = torch.nan
+        self._own_rewards = rewards[start : start + len(done)].nan_to_num(0.0).sum(dim=1).tolist()
         self._log_parts(inputs, completions)
         self._log_adherence(inputs, done)
         if self._rollout_log is not None and self.model.training:
-            start = self.accelerator.process_index * len(done)
-            own = self._total_rewards[start : start + len(done)].tolist()
-            self._rollout_log.write(self.state.global_step + 1, inputs, done, own)
+            self._rollout_log.write(self.state.global_step + 1, inputs, done, self._own_rewards)
         return rewards
 
     def _log_parts(self, inputs: list[dict[str, Any]], completions: list[Any]) -> None:

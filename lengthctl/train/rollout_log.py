@@ -41,7 +41,3 @@ class RolloutLog:
                     "reward": reward,
                 }
             )
-
-    def close(self) -> None:
-        """Flush to disk."""
-        self._writer.close()
