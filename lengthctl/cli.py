@@ -276,8 +276,11 @@ def _emit(text: str) -> None:
 
 
 def _heavy() -> None:
-    """Before Ray and vLLM: they print on file descriptor 1, which the result must not share."""
+    """Before torch, Ray and vLLM: the last two print on file descriptor 1, which the result must not share."""
+    from lengthctl.memory import keep_freed_memory
+
     global _result
+    keep_freed_memory()
     os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
     os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
     if _result is sys.__stdout__:
@@ -285,6 +288,9 @@ def _heavy() -> None:
         _result = os.fdopen(os.dup(1), "w", encoding="utf-8")
         os.dup2(2, 1)
     signal.signal(signal.SIGTERM, _interrupt)
+    from transformers.utils import logging
+
+    logging.disable_progress_bar()  # "Loading weights" and the like, between our own lines
 
 
 def _interrupt(*_: object) -> NoReturn:

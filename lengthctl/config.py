@@ -185,6 +185,8 @@ class TrainConfig(Section):
     """The same for the lowest rewards."""
     micro_batch_tokens: int | None = Field(4096, ge=1)
     """Padded tokens of one forward; None takes a batch whole."""
+    share_prompts: bool = True
+    """Compute a group's prompt once in the update, where that is faster and the model allows it."""
 
 
 class EvaluateConfig(Section):

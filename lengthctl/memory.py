@@ -1,14 +1,34 @@
-"""Peak memory of a run: the sum of PSS over this process and all its descendants, Ray's workers among them."""
+"""Memory of a run: its peak over all its processes, and an allocator that does not give pages back at every step."""
 
 from __future__ import annotations
 
+import ctypes
+import os
 import threading
 from contextlib import suppress
 from pathlib import Path
 
-__all__ = ["MemoryMonitor", "proportional_set_size"]
+__all__ = ["MemoryMonitor", "keep_freed_memory", "proportional_set_size"]
 
 _PERIOD_SECONDS = 1.0
+
+
+_M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3
+"""Options of glibc's mallopt (malloc.h)."""
+
+
+def keep_freed_memory() -> None:
+    """Let freed memory stay with this process, in huge pages where the system offers them; call before torch is
+    imported.
+
+    By default glibc hands large tensors back to the system when they are freed, and every new one is paged in and
+    zeroed again: a fifth of the time of a training step on two cores. Does nothing on other C libraries.
+    """
+    os.environ.setdefault("THP_MEM_ALLOC_ENABLE", "1")
+    with suppress(OSError, AttributeError):
+        libc = ctypes.CDLL("libc.so.6")
+        libc.mallopt(_M_MMAP_THRESHOLD, 2**30)
+        libc.mallopt(_M_TRIM_THRESHOLD, 2**31 - 1)
 
 
 def proportional_set_size(pid: int) -> int:
@@ -21,7 +41,8 @@ def proportional_set_size(pid: int) -> int:
 
 
 class MemoryMonitor:
-    """Samples once a second on a thread of its own, from `start` to `stop`."""
+    """Peak of the summed PSS of this process and all its descendants, Ray's workers among them; sampled once a second
+    on a thread of its own, from `start` to `stop`."""
 
     def __init__(self) -> None:
         self._stopping = threading.Event()

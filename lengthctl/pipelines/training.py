@@ -179,6 +179,7 @@ def _train(
             keep_best=config.train.keep_best,
             keep_worst=config.train.keep_worst,
             micro_batch_tokens=config.train.micro_batch_tokens,
+            share_prompts=config.train.share_prompts,
         )
         _silence_trl_prints(trainer)
         trainer.train(resume_from_checkpoint=checkpoint)

@@ -74,8 +74,13 @@ class EngineActor:
 
         torch.set_num_threads(settings.threads)  # before the engine: vLLM then replaces the function
         from vllm import EngineArgs
+        from vllm.platforms import current_platform
         from vllm.v1.engine.llm_engine import LLMEngine
 
+        if current_platform.is_cpu():
+            from lengthctl.rollout.sampler import use_inverse_cdf_sampler
+
+            use_inverse_cdf_sampler()
         self._settings = settings
         self._version = 0
         self._digest: str | None = None

@@ -1,4 +1,4 @@
-"""Micro-batches of near-equal length under a token budget, each trimmed to its own longest.
+"""Which rows of a batch are computed together: packs that share a prompt, micro-batches of near-equal length.
 
 TRL pads a whole generation batch to its longest prompt and completion; on short targets that wastes a quarter to a
 half of the forward pass.
@@ -7,12 +7,13 @@ half of the forward pass.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     import torch
 
-__all__ = ["plan_micro_batches", "take_rows"]
+__all__ = ["Pack", "build_packs", "plan_micro_batches", "row_lengths", "take_rows"]
 
 # Tensors of shape (B, T_completion), as TRL 1.16 names them; prompts are padded on the left, completions on the right.
 _COMPLETION_SHAPED = (
@@ -27,28 +28,65 @@ _COMPLETION_SHAPED = (
 )
 
 
-def plan_micro_batches(
-    prompt_lengths: Sequence[int], completion_lengths: Sequence[int], token_budget: int | None
-) -> list[list[int]]:
-    """Rows of each micro-batch, longest first.
+@dataclass(frozen=True)
+class Pack:
+    """Rows of a batch that share one copy of their prompt, and the tokens that they need together."""
 
-    A micro-batch costs its row count times (longest prompt + longest completion), padding included; it stays within
-    `token_budget` tokens unless a single row exceeds it. Without a budget all rows form one micro-batch.
+    rows: tuple[int, ...]
+    tokens: int
+
+
+def build_packs(
+    prompts: Sequence[object],
+    prompt_lengths: Sequence[int],
+    completion_lengths: Sequence[int],
+    *,
+    horizon: float,
+    max_tokens: int,
+) -> list[Pack]:
+    """Rows with equal prompts in packs, as far as that pays.
+
+    A pack of n tokens costs n + n^2 / `horizon`: work a token, and attention over all n of them (the mask hides other
+    completions, it does not skip them). A row joins a pack where that costs no more than a pack of its own. Ours.
+
+    Args:
+        prompts: what the rows were asked, anything hashable; equal ones can share.
+        prompt_lengths, completion_lengths: tokens a row.
+        horizon: context at which attention costs as much as all the rest of a layer, in tokens.
+        max_tokens: a pack grows no further; a single row may exceed it.
     """
-    order = sorted(range(len(prompt_lengths)), key=lambda i: (-completion_lengths[i], -prompt_lengths[i], i))
-    if token_budget is None:
-        return [order] if order else []
-    batches: list[list[int]] = []
-    longest_prompt = longest_completion = 0
-    for i in order:
-        prompt = max(longest_prompt, prompt_lengths[i])
-        completion = max(longest_completion, completion_lengths[i])
-        if batches and (len(batches[-1]) + 1) * (prompt + completion) <= token_budget:
-            batches[-1].append(i)
-            longest_prompt, longest_completion = prompt, completion
+
+    def cost(tokens: int) -> float:
+        return tokens + tokens**2 / horizon
+
+    growing: dict[object, Pack] = {}
+    closed: list[Pack] = []
+    for row, prompt in enumerate(prompts):
+        alone = Pack((row,), prompt_lengths[row] + completion_lengths[row])
+        pack = growing.get(prompt, alone)
+        tokens = pack.tokens + completion_lengths[row]
+        if pack is alone:
+            growing[prompt] = alone
+        elif tokens <= max_tokens and cost(tokens) <= cost(pack.tokens) + cost(alone.tokens):
+            growing[prompt] = Pack((*pack.rows, row), tokens)
         else:
-            batches.append([i])
-            longest_prompt, longest_completion = prompt_lengths[i], completion_lengths[i]
+            closed.append(pack)
+            growing[prompt] = alone
+    return sorted([*closed, *growing.values()], key=lambda pack: pack.rows)
+
+
+def plan_micro_batches(packs: Sequence[Pack], token_budget: int | None) -> list[list[Pack]]:
+    """Packs of each micro-batch, longest first, so that packs of near-equal length stand together.
+
+    A micro-batch costs its pack count times its longest pack, padding included, and stays within `token_budget`
+    tokens unless a single pack exceeds it. Without a budget all packs form one micro-batch.
+    """
+    batches: list[list[Pack]] = []
+    for pack in sorted(packs, key=lambda pack: (-pack.tokens, pack.rows)):
+        if batches and (token_budget is None or (len(batches[-1]) + 1) * batches[-1][0].tokens <= token_budget):
+            batches[-1].append(pack)
+        else:
+            batches.append([pack])
     return batches
 
 

@@ -1,0 +1,105 @@
+"""The model's side of packing: a forward that returns logprobs of chosen tokens only, and when it may be used."""
+
+from __future__ import annotations
+
+import functools
+import types
+from typing import Any
+
+import torch
+
+from lengthctl.train.logprobs import token_logprobs
+from lengthctl.train.packing import PackedRows, pack_rows
+
+__all__ = ["add_packed_head", "packed_logprobs", "packing_obstacle"]
+
+_TOLERANCE = 1e-3
+"""Largest difference of a logprob in the check at the start; in fp32 both ways agree to 1e-5 where packing is valid."""
+
+
+def add_packed_head(model: Any, temperature: float) -> None:
+    """Let `model(..., packed_sources=, packed_targets=)` return `(logprobs, entropies)`, each (N,).
+
+    The forward stays the model's own entry point, so wrappers (PEFT, DDP, autocast) keep their part in it. Without
+    those two arguments nothing changes. Call it on the base model, after TRL has patched it.
+    """
+    original = model.forward
+
+    @functools.wraps(original)
+    def forward(
+        self: Any,
+        *args: Any,
+        packed_sources: torch.Tensor | None = None,
+        packed_targets: torch.Tensor | None = None,
+        **kwargs: Any,
+    ) -> Any:
+        if packed_sources is None or packed_targets is None:
+            return original(*args, **kwargs)
+        wanted = {name: kwargs[name] for name in ("input_ids", "attention_mask", "position_ids")}
+        hidden = self.base_model(**wanted, use_cache=False).last_hidden_state
+        chosen = hidden.reshape(-1, hidden.size(-1)).index_select(0, packed_sources)
+        return token_logprobs(self.get_output_embeddings()(chosen), packed_targets, temperature)
+
+    model.forward = types.MethodType(forward, model)
+
+
+def packed_logprobs(model: Any, packed: PackedRows) -> tuple[torch.Tensor, torch.Tensor]:
+    """(N,) logprobs and entropies of the packed completion tokens."""
+    logps, entropies = model(
+        input_ids=packed.input_ids,
+        attention_mask=packed.attention_mask,
+        position_ids=packed.position_ids,
+        packed_sources=packed.sources,
+        packed_targets=packed.targets,
+    )
+    return logps, entropies
+
+
+def packing_obstacle(model: Any, temperature: float) -> str | None:
+    """Why this model's rows cannot be packed; None when they can.
+
+    A tiny batch is computed both ways, so that an architecture that looks beyond the mask (recurrent layers, sliding
+    windows, position schemes of its own) or whose head is more than one matrix is found out. Call it before the model
+    is wrapped for training.
+    """
+    attention = getattr(model.config.get_text_config(), "_attn_implementation", None)
+    if attention not in ("sdpa", "eager"):
+        return f"{attention} attention takes no mask of its own"
+    parameter = next(model.parameters())
+    batch = _probe(model.config.get_text_config().vocab_size, parameter.device)
+    was_training = model.training
+    model.eval()
+    try:
+        with torch.no_grad():
+            packed, _ = packed_logprobs(model, pack_rows(batch, [[0, 1], [2]], parameter.dtype))
+            plain = _plain_logprobs(model, batch, temperature)
+    finally:
+        model.train(was_training)
+    gap = float((packed - plain).abs().max())
+    return None if gap <= _TOLERANCE else f"packed and separate rows differ by {gap:.2g} in logprob"
+
+
+def _probe(vocabulary: int, device: torch.device) -> dict[str, torch.Tensor]:
+    """Two completions of one prompt and one of another, padded as TRL pads."""
+    generator = torch.Generator().manual_seed(0)
+    ids = torch.randint(0, vocabulary, (3, 9), generator=generator).to(device)
+    ids[1, :4] = ids[0, :4]
+    prompt_mask = torch.tensor([[1, 1, 1, 1], [1, 1, 1, 1], [0, 0, 1, 1]], device=device)
+    completion_mask = torch.tensor([[1, 1, 1, 0, 0], [1, 1, 1, 1, 1], [1, 1, 1, 1, 0]], device=device)
+    return {
+        "prompt_ids": ids[:, :4],
+        "prompt_mask": prompt_mask,
+        "completion_ids": ids[:, 4:],
+        "completion_mask": completion_mask,
+    }
+
+
+def _plain_logprobs(model: Any, batch: dict[str, torch.Tensor], temperature: float) -> torch.Tensor:
+    """The same tokens one row at a time, through the model's own forward and logits."""
+    parts = []
+    for row in range(len(batch["completion_ids"])):
+        prompt, completion = (batch[f"{p}_ids"][row][batch[f"{p}_mask"][row].bool()] for p in ("prompt", "completion"))
+        logits = model(input_ids=torch.cat([prompt, completion])[None]).logits[0, len(prompt) - 1 : -1]
+        scores = torch.log_softmax(logits.float() / temperature, dim=-1)
+        parts.append(scores.gather(1, completion[:, None]).squeeze(1))
+    return torch.cat(parts)
