@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Any, NoReturn, TextIO
 
 import typer
 
-from lengthctl.errors import ConfigError, LengthctlError, Problem
+from lengthctl.errors import ConfigError, LengthctlError, Problem, RunFolderError
 
 if TYPE_CHECKING:
     from lengthctl.config import Config
@@ -39,13 +39,15 @@ _result: TextIO = sys.stdout
 @app.command()
 def quickstart(seed: int = 42, clean: Clean = False, as_json: AsJson = False) -> None:
     """Train the bundled model to keep 10, 30, 50 and 80 words, and show it before and after."""
+    from lengthctl.rundir import RESOLVED_CONFIG
+
     name = "quickstart" if seed == 42 else f"quickstart-{seed}"
     config = _load("quickstart", [f"run.seed={seed}", f"run.name={name}"])
     folder = Path(config.run.dir) / name
     if not clean and (folder / "summary.json").is_file():
         _print_run(folder, as_json)
         return
-    used = (folder / "config.resolved.json").is_file() and not clean
+    used = (folder / RESOLVED_CONFIG).is_file() and not clean
     _train(config, name, resume=folder if used else None, clean=clean, push=None, as_json=as_json)
 
 
@@ -88,11 +90,13 @@ def evaluate(
     as_json: AsJson = False,
 ) -> None:
     """Sample a model on held-out prompts and measure how its lengths keep their targets."""
+    from lengthctl.rundir import RESOLVED_CONFIG
+
     run_model = Path(model) / "model"
     name = str(run_model) if run_model.is_dir() else model
     changes = ["model.chat_template=null", "model.adapter=null", "model.lora=null", *(overrides or [])]
     changes.append(f"model.name={json.dumps(name)}")  # quoted: the value is read as YAML
-    own = recipe is None and run_model.is_dir() and (Path(model) / "config.resolved.json").is_file()
+    own = recipe is None and run_model.is_dir() and (Path(model) / RESOLVED_CONFIG).is_file()
     config = _load_run(Path(model), changes) if own else _load(recipe or "quickstart", changes)
     _heavy()
     from lengthctl.evaluate.report import write_report
@@ -114,10 +118,12 @@ def report(run: Annotated[Path, typer.Argument(help="A run folder.")]) -> None:
 @app.command(name="ls")
 def list_recipes(runs: Annotated[Path, typer.Option(help="Where run folders lie.")] = Path("runs")) -> None:
     """List recipes and runs."""
+    from lengthctl.rundir import RESOLVED_CONFIG
+
     for path in _recipes():
         title = path.read_text(encoding="utf-8").splitlines()[0].lstrip("# ")
         _emit(f"recipe  {path.stem:<16} {title}")
-    for path in sorted(runs.glob("*/config.resolved.json")):
+    for path in sorted(runs.glob(f"*/{RESOLVED_CONFIG}")):
         state = "finished" if (path.parent / "summary.json").is_file() else "unfinished"
         _emit(f"run     {path.parent.name:<16} {state}")
 
@@ -129,24 +135,20 @@ def show(
     trl: Annotated[bool, typer.Option("--trl", help="Only TRL's options, as YAML.")] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Print a config as it would run, or the results of a run."""
+    """Print a config as it would run, each key with its meaning, or the results of a run."""
     if Path(target).is_dir():
         _print_run(Path(target), as_json)
         return
+    from lengthctl.config import explained_yaml, to_yaml
+
     config = _load(target, overrides)
-    data = config.model_dump(mode="json", by_alias=True)
     if trl:
         from lengthctl.trl_fields import TRAINER_DEFAULTS
 
         data = {**TRAINER_DEFAULTS, **config.trainer, "seed": config.run.seed}
-    if as_json:
-        _emit(json.dumps(data))
+        _emit(json.dumps(data) if as_json else to_yaml(data).rstrip())
         return
-    from ruamel.yaml import YAML
-
-    yaml = YAML(typ="safe", pure=True)
-    yaml.default_flow_style = False
-    yaml.dump(data, _result)
+    _emit(json.dumps(config.model_dump(mode="json", by_alias=True)) if as_json else explained_yaml(config).rstrip())
 
 
 @app.command()
@@ -206,7 +208,7 @@ def _run(config: Config, run: RunFolder, push: str | None) -> dict[str, Any]:
     from lengthctl.pipelines.training import run_training
     from lengthctl.progress import Narrator
 
-    return run_training(config, run, Narrator(), push=push)
+    return run_training(config, run, Narrator(run.stages), push=push)
 
 
 def _load(name: str, overrides: list[str] | None) -> Config:
@@ -217,12 +219,12 @@ def _load(name: str, overrides: list[str] | None) -> Config:
 
 def _load_run(run: Path, overrides: list[str] | None) -> Config:
     from lengthctl.config import load_config
-    from lengthctl.errors import RunFolderError
+    from lengthctl.rundir import RESOLVED_CONFIG
 
-    path = run / "config.resolved.json"
+    path = run / RESOLVED_CONFIG
     if not path.is_file():
         raise RunFolderError(f"{run} holds no run", "`lengthctl ls` lists them")
-    return load_config(path, overrides or [])  # JSON is YAML
+    return load_config(path, overrides or [])
 
 
 def _recipe(name: str) -> Path:
@@ -246,8 +248,6 @@ def _recipes() -> list[Path]:
 def _print_run(folder: Path, as_json: bool) -> None:
     path = folder / "summary.json"
     if not path.is_file():
-        from lengthctl.errors import RunFolderError
-
         raise RunFolderError(f"{folder} is not finished", f"Go on with `lengthctl train CONFIG --resume {folder}`")
     _print_summary(json.loads(path.read_text(encoding="utf-8")), as_json, folder / "report.html")
 

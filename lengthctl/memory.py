@@ -8,7 +8,7 @@ import threading
 from contextlib import suppress
 from pathlib import Path
 
-__all__ = ["MemoryMonitor", "keep_freed_memory", "proportional_set_size"]
+__all__ = ["MemoryMonitor", "keep_freed_memory", "total_memory"]
 
 _PERIOD_SECONDS = 1.0
 
@@ -31,7 +31,18 @@ def keep_freed_memory() -> None:
         libc.mallopt(_M_TRIM_THRESHOLD, 2**31 - 1)
 
 
-def proportional_set_size(pid: int) -> int:
+def total_memory() -> int:
+    """Bytes that this process and all its descendants hold, Ray's workers among them: the sum of their PSS."""
+    import psutil
+
+    total = 0
+    with suppress(psutil.Error):
+        process = psutil.Process()
+        total = sum(_proportional_set_size(p.pid) for p in (process, *process.children(recursive=True)))
+    return total
+
+
+def _proportional_set_size(pid: int) -> int:
     """PSS of one process in bytes (Linux); 0 where it cannot be read. Shared pages are split over their users."""
     with suppress(OSError):
         for line in Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines():
@@ -41,8 +52,7 @@ def proportional_set_size(pid: int) -> int:
 
 
 class MemoryMonitor:
-    """Peak of the summed PSS of this process and all its descendants, Ray's workers among them; sampled once a second
-    on a thread of its own, from `start` to `stop`."""
+    """Peak of `total_memory`; sampled once a second on a thread of its own, from `start` to `stop`."""
 
     def __init__(self) -> None:
         self._stopping = threading.Event()
@@ -60,12 +70,7 @@ class MemoryMonitor:
         return self._peak / 2**30
 
     def _run(self) -> None:
-        import psutil
-
-        process = psutil.Process()
         while True:
-            with suppress(psutil.Error):
-                pids = [process.pid, *(child.pid for child in process.children(recursive=True))]
-                self._peak = max(self._peak, sum(map(proportional_set_size, pids)))
+            self._peak = max(self._peak, total_memory())
             if self._stopping.wait(_PERIOD_SECONDS):
                 return

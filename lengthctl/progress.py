@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import json
 import os
 import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Protocol
+
+from lengthctl.rundir import write_json
 
 __all__ = ["Bar", "Narrator"]
 
@@ -24,10 +28,18 @@ class Bar(Protocol):
 
 
 class Narrator:
-    """Tells what happens; `stages` holds the seconds spent in each stage."""
+    """Tells what happens; `stages` holds the seconds spent in each stage.
 
-    def __init__(self) -> None:
+    Args:
+        kept: a file that holds the stages of an interrupted run's earlier sittings, and takes this one's. What a
+            process spent in a stage that it was killed in (not: interrupted) is missing there.
+    """
+
+    def __init__(self, kept: Path | None = None) -> None:
+        self._kept = kept
         self.stages: dict[str, float] = {}
+        if kept is not None and kept.is_file():
+            self.stages = json.loads(kept.read_text(encoding="utf-8"))
         self._live = sys.stderr.isatty() and not os.environ.get("CI")
 
     def say(self, line: str) -> None:
@@ -44,6 +56,8 @@ class Narrator:
             yield
         finally:
             self.stages[name] = self.stages.get(name, 0.0) + time.monotonic() - started
+            if self._kept is not None:
+                write_json(self._kept, self.stages)
 
     @contextmanager
     def bar(self, total: int, description: str) -> Iterator[Bar]:
@@ -69,13 +83,18 @@ class _PlainBar:
     def __init__(self, narrator: Narrator, total: int, description: str) -> None:
         self._narrator, self._total, self._description = narrator, total, description
         self._told = 0.0
+        self._started = time.monotonic()
+        self._first: int | None = None
 
     def update(self, done: int, **facts: float | None) -> None:
         now = time.monotonic()
+        if self._first is None:  # a resumed stage begins above 0
+            self._first = done - 1
         if done < self._total and now - self._told < _PLAIN_SECONDS:
             return
         self._told = now
-        self._narrator.say(f"{self._description} {done}/{self._total} {_facts(facts)}".rstrip())
+        left = (now - self._started) / max(1, done - self._first) * (self._total - done) / 60
+        self._narrator.say(f"{self._description} {done}/{self._total}  {_facts({**facts, 'minutes_left': left})}")
 
 
 def _facts(facts: dict[str, float | None]) -> str:

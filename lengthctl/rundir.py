@@ -7,14 +7,15 @@ import json
 import os
 import shutil
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any
+from typing import IO, Any
 
+from lengthctl.config import Config, explained_yaml, parse_yaml
 from lengthctl.errors import RunFolderError
 
-if TYPE_CHECKING:
-    from lengthctl.config import Config
+__all__ = ["RESOLVED_CONFIG", "RunFolder", "write_atomic", "write_json"]
 
-__all__ = ["RunFolder", "write_atomic", "write_json"]
+RESOLVED_CONFIG = "config.resolved.yaml"
+"""The file that makes a folder a run: its whole config, defaults filled in."""
 
 
 def write_atomic(path: Path, text: str) -> None:
@@ -41,6 +42,7 @@ class RunFolder:
         self.model_dir = path / "model"
         self.report = path / "report.html"
         self.summary = path / "summary.json"
+        self.stages = path / "stages.json"
 
     @classmethod
     def create(cls, config: Config, name: str, *, clean: bool = False) -> RunFolder:
@@ -50,7 +52,7 @@ class RunFolder:
             RunFolderError: the folder is used, or another process holds it.
         """
         path = Path(config.run.dir) / (config.run.name or name)
-        used = (path / "config.resolved.json").exists()
+        used = (path / RESOLVED_CONFIG).exists()
         if used and not clean:
             raise RunFolderError(
                 f"{path} holds a run",
@@ -71,12 +73,12 @@ class RunFolder:
         Raises:
             RunFolderError: no run there, in use, or another config; the difference is shown.
         """
-        file = path / "config.resolved.json"
+        file = path / RESOLVED_CONFIG
         if not file.is_file():
             raise RunFolderError(f"{path} holds no run", "Start one with `lengthctl train CONFIG`")
         run = cls(path, _lock(path))
-        found = _flat(json.loads(file.read_text(encoding="utf-8")))
-        wanted = _flat(config.model_dump(mode="json"))
+        found = _flat(parse_yaml(file.read_text(encoding="utf-8"), str(file)))
+        wanted = _flat(config.model_dump(mode="json", by_alias=True))
         steps = "trainer.max_steps"
         changed = sorted(k for k in {*found, *wanted} if found.get(k) != wanted.get(k))
         refused = [k for k in changed if k != steps or (wanted.get(k) or 0) < (found.get(k) or 0)]
@@ -90,7 +92,7 @@ class RunFolder:
         return run
 
     def _write_config(self, config: Config) -> None:
-        write_json(self.path / "config.resolved.json", config.model_dump(mode="json"))
+        write_atomic(self.path / RESOLVED_CONFIG, explained_yaml(config))
 
     def close(self) -> None:
         """Let others use the folder."""

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 import os
 import shlex
 import sys
 import time
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -26,11 +26,12 @@ from lengthctl.pipelines.evaluation import (
     with_system_prompt,
     write_samples,
 )
+from lengthctl.pipelines.publish import export_model, push_model, write_card
 from lengthctl.prompts import LengthPrompt, build_length_prompts, load_seed_prompts
 from lengthctl.records import read_records
 from lengthctl.rewards.combine import build_combined
 from lengthctl.rollout.backend import Sampling
-from lengthctl.rundir import write_atomic, write_json
+from lengthctl.rundir import write_json
 from lengthctl.scoring import Scored
 
 if TYPE_CHECKING:
@@ -59,35 +60,29 @@ def run_training(config: Config, run: RunFolder, narrator: Narrator, *, push: st
     from lengthctl.rollout.cluster import disconnect
     from lengthctl.rollout.open import open_pool
 
+    narrator.stages["start"] = narrator.stages.get("start", 0.0) + _process_seconds()  # imports, for the most part
     os.environ.setdefault("TRL_EXPERIMENTAL_SILENCE", "1")
-    write_json(run.path / "env.json", environment())
     monitor = MemoryMonitor()
     monitor.start()
-    gflops = measure_bf16_gflops()
-    tokenizer = load_tokenizer(config.model)
-    held_out = evaluation_prompts(config)
-    train_prompts = build_length_prompts(
-        load_seed_prompts(config.prompts, "train"),
-        config.prompts.resolved_targets,
-        wordings=config.prompts.wordings,
-        seed=config.run.seed,
-    )
-    longest = max(context_tokens(config, tokenizer, p, completion_limit(config)) for p in (held_out, train_prompts))
+    with narrator.stage("prepare"):
+        write_json(run.path / "env.json", environment())
+        gflops = measure_bf16_gflops()
+        inputs = _prepare(config)
     pool: RolloutPool | None = None
     try:
         with narrator.stage("engine"):
-            pool = open_pool(config, tokenizer, context_tokens=longest + _TEMPLATE_SLACK)
+            pool = open_pool(config, inputs.tokenizer, context_tokens=inputs.context_tokens)
             if config.model.adapter is not None:
                 send_adapter(config, pool)
         with narrator.stage("before"):
-            before, variants = _evaluate_before(config, run, pool, held_out, narrator)
+            before, variants = _evaluate_before(config, run, pool, inputs.held_out, narrator)
         with narrator.stage("train"):
-            trainer = _train(config, run, pool, tokenizer, train_prompts, held_out, narrator)
+            trainer = _train(config, run, pool, inputs, narrator)
         with narrator.stage("export"):
-            _export(config, run, trainer, tokenizer)
+            export_model(config, run, trainer, inputs.tokenizer)
         with narrator.stage("after"):
             trainer.vllm_generation.sync_weights()
-            after = sample_prompts(config, pool, tokenizer, held_out, narrator, "after")
+            after = sample_prompts(config, pool, inputs.tokenizer, inputs.held_out, narrator, "after")
             write_samples(run.path / "samples" / "after.jsonl", after)
     finally:
         if pool is not None:
@@ -96,15 +91,46 @@ def run_training(config: Config, run: RunFolder, narrator: Narrator, *, push: st
         peak = monitor.stop()
     summary = _summary(config, before, after, variants, narrator, peak, gflops)
     write_json(run.summary, summary)
-    _write_card(config, run, summary)
+    write_card(run, summary)
     write_report(run.path)
     if push is not None:
-        _push(run.model_dir, push)
+        push_model(run.model_dir, push)
     return summary
 
 
 _TEMPLATE_SLACK = 64
 """Tokens that the untouched model's own template may add: its default system prompt."""
+
+
+@dataclass(frozen=True)
+class _Inputs:
+    """What a run works on."""
+
+    tokenizer: LoadedTokenizer
+    train_prompts: list[LengthPrompt]
+    held_out: list[LengthPrompt]
+    context_tokens: int
+    """Longest prompt, in either template, plus the limit."""
+
+
+def _prepare(config: Config) -> _Inputs:
+    tokenizer = load_tokenizer(config.model)
+    held_out = evaluation_prompts(config)
+    train_prompts = build_length_prompts(
+        load_seed_prompts(config.prompts, "train"),
+        config.prompts.resolved_targets,
+        wordings=config.prompts.wordings,
+        seed=config.run.seed,
+    )
+    limit = completion_limit(config)
+    longest = max(context_tokens(config, tokenizer, prompts, limit) for prompts in (held_out, train_prompts))
+    return _Inputs(tokenizer, train_prompts, held_out, longest + _TEMPLATE_SLACK)
+
+
+def _process_seconds() -> float:
+    import psutil
+
+    return time.time() - float(psutil.Process().create_time())
 
 
 def _evaluate_before(
@@ -141,15 +167,7 @@ def _read_samples(path: Path, prompts: Sequence[LengthPrompt]) -> Samples:
     return rows
 
 
-def _train(
-    config: Config,
-    run: RunFolder,
-    pool: RolloutPool,
-    tokenizer: LoadedTokenizer,
-    train_prompts: Sequence[LengthPrompt],
-    held_out: Sequence[LengthPrompt],
-    narrator: Narrator,
-) -> Any:
+def _train(config: Config, run: RunFolder, pool: RolloutPool, inputs: _Inputs, narrator: Narrator) -> Any:
     """Train from the last checkpoint, or from the start."""
     from transformers.trainer_utils import get_last_checkpoint
 
@@ -167,11 +185,11 @@ def _train(
     sampling = Sampling(args.temperature, args.top_p, args.top_k, args.max_completion_length)
     with narrator.bar(args.max_steps, "train") as bar:
         trainer = LengthTrainer(
-            model=load_policy(config.model),
+            model=load_policy(config.model, context_tokens=inputs.context_tokens),
             args=args,
-            train_dataset=_dataset(config, train_prompts),
-            eval_dataset=_dataset(config, held_out) if args.eval_strategy != "no" else None,
-            processing_class=tokenizer.tokenizer,
+            train_dataset=_dataset(config, inputs.train_prompts),
+            eval_dataset=_dataset(config, inputs.held_out) if args.eval_strategy != "no" else None,
+            processing_class=inputs.tokenizer.tokenizer,
             callbacks=[MetricsFile(run.metrics), LiveView(bar), SilentFailures(narrator)],
             rollout_log=RolloutLog(rollouts),
             generation=PoolGeneration(pool, sampling),
@@ -181,6 +199,8 @@ def _train(
             micro_batch_tokens=config.train.micro_batch_tokens,
             share_prompts=config.train.share_prompts,
         )
+        if config.train.share_prompts and trainer.packing_obstacle is not None:
+            narrator.say(f"a group's prompt is computed for each completion: {trainer.packing_obstacle}")
         _silence_trl_prints(trainer)
         trainer.train(resume_from_checkpoint=checkpoint)
     return trainer
@@ -210,38 +230,6 @@ def _silence_trl_prints(trainer: Any) -> None:
     trainer.remove_callback(PrinterCallback)
 
 
-def _export(config: Config, run: RunFolder, trainer: Any, tokenizer: LoadedTokenizer) -> None:
-    """`model/`: a plain checkpoint in bf16, LoRA merged (the adapter beside it), with its tokenizer and template."""
-    import torch
-
-    from lengthctl.models import resolve_model
-    from lengthctl.rollout.weights import checkpoint_state
-
-    model = trainer.accelerator.unwrap_model(trainer.model)
-    state = checkpoint_state(model, torch.bfloat16)
-    if config.model.lora is not None:
-        model.save_pretrained(run.path / "adapter")
-        model = model.get_base_model()
-    save_checkpoint(model, state, run.model_dir, resolve_model(config.model.name))
-    tokenizer.tokenizer.save_pretrained(run.model_dir)
-
-
-def save_checkpoint(model: Any, state: dict[str, Any], folder: Path, source: str) -> None:
-    """Weights and configs in Hugging Face layout."""
-    from safetensors.torch import save_file
-    from transformers import GenerationConfig
-
-    folder.mkdir(parents=True, exist_ok=True)
-    save_file(state, folder / "model.safetensors", metadata={"format": "pt"})
-    config = model.config.to_dict() | {"dtype": "bfloat16", "use_cache": True}
-    config.pop("_name_or_path", None)
-    type(model.config).from_dict(config).save_pretrained(folder)
-    try:
-        GenerationConfig.from_pretrained(source).save_pretrained(folder)
-    except OSError:
-        model.generation_config.save_pretrained(folder)
-
-
 def _summary(
     config: Config,
     before: Samples,
@@ -251,17 +239,15 @@ def _summary(
     peak_gib: float,
     gflops: float,
 ) -> dict[str, Any]:
-    import psutil
-
     first, last = [s for _, s in before], [s for _, s in after]
-    age = time.time() - psutil.Process().create_time()  # imports and all; of a resumed run, since it went on
+    total = sum(narrator.stages.values())
     return {
         "schema": 1,
         "before": summarise(first, config.run.seed),
         "after": summarise(last, config.run.seed),
         "change": compare(first, last, config.run.seed),
         "before_variants": variants,
-        "minutes": {name: round(seconds / 60, 3) for name, seconds in {**narrator.stages, "total": age}.items()},
+        "minutes": {name: round(seconds / 60, 3) for name, seconds in {**narrator.stages, "total": total}.items()},
         "peak_memory_gib": round(peak_gib, 2),
         "gflops_bf16": round(gflops, 1),
         "seed": config.run.seed,
@@ -269,27 +255,3 @@ def _summary(
         "command": shlex.join(["lengthctl", *sys.argv[1:]]),
         "config": config.model_dump(mode="json"),
     }
-
-
-def _write_card(config: Config, run: RunFolder, summary: dict[str, Any]) -> None:
-    """The model card of `model/`: what it is, how it was made, what it does, what got worse."""
-    from lengthctl.evaluate.card import model_card
-
-    write_atomic(run.model_dir / "README.md", model_card(summary))
-    write_atomic(run.model_dir / "lengthctl.json", json.dumps({"schema": 1, "seed": config.run.seed}, indent=2))
-
-
-def _push(folder: Path, repository: str) -> None:
-    from huggingface_hub import HfApi
-
-    from lengthctl.errors import EndpointError, first_line
-
-    try:
-        api = HfApi()
-        api.create_repo(repository, exist_ok=True)
-        api.upload_folder(repo_id=repository, folder_path=folder)
-    except Exception as error:
-        raise EndpointError(
-            f"{repository} could not be pushed ({first_line(error)})",
-            "Log in with `hf auth login`; the trained model is kept in the run folder",
-        ) from error

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import json
 import math
-import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from transformers import TrainerCallback
 
-from lengthctl.memory import proportional_set_size
+from lengthctl.memory import total_memory
 from lengthctl.records import RecordWriter, read_records
 from lengthctl.rundir import write_atomic
 
@@ -41,7 +40,7 @@ class MetricsFile(TrainerCallback):  # type: ignore[misc]  # transformers is unt
 
 
 class LiveView(TrainerCallback):  # type: ignore[misc]
-    """One progress line: step, reward, deviation, tokens a second of rollout and of training."""
+    """One progress line: step, reward, deviation, tokens a second of rollout and training, memory of all processes."""
 
     def __init__(self, bar: Bar) -> None:
         self._bar = bar
@@ -59,7 +58,7 @@ class LiveView(TrainerCallback):  # type: ignore[misc]
             deviation=deviation,
             rollout_tok_s=logs.get("speed/rollout_tokens_per_second"),
             train_tok_s=logs.get("speed/train_tokens_per_second"),
-            memory_gib=proportional_set_size(os.getpid()) / 2**30,
+            memory_gib=total_memory() / 2**30,
         )
 
 

@@ -1,10 +1,11 @@
-"""The memory monitor sees what is allocated."""
+"""Memory is that of all processes, and freed blocks stay."""
 
 from __future__ import annotations
 
-import os
+import subprocess
+import sys
 
-from lengthctl.memory import MemoryMonitor, proportional_set_size
+from lengthctl.memory import MemoryMonitor, total_memory
 
 
 def test_peak_covers_this_process() -> None:
@@ -13,5 +14,32 @@ def test_peak_covers_this_process() -> None:
     monitor.start()
     peak_gib = monitor.stop()
     assert peak_gib * 2**30 >= len(block)
-    assert proportional_set_size(os.getpid()) > 0
-    assert proportional_set_size(2**22 + 1) == 0
+
+
+def test_children_count() -> None:
+    code = "block = b'x' * (200 * 2**20); print(len(block), flush=True); input()"
+    alone = total_memory()
+    child = subprocess.Popen([sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+    assert child.stdout is not None
+    child.stdout.readline()
+    assert total_memory() - alone > 150 * 2**20
+    child.communicate(b"\n")
+
+
+def test_freed_memory_is_not_paged_in_again() -> None:
+    code = """
+import resource
+from lengthctl.memory import keep_freed_memory
+keep_freed_memory()
+import ctypes
+malloc, free = ctypes.CDLL(None).malloc, ctypes.CDLL(None).free
+malloc.restype, free.argtypes = ctypes.c_void_p, [ctypes.c_void_p]
+def touch():
+    block = malloc(64 << 20); ctypes.memset(block, 1, 64 << 20); free(block)
+touch()
+before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+touch()
+print(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)
+"""
+    out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
+    assert int(out.stdout) < 1000, out.stderr  # 64 MiB are 16,384 pages

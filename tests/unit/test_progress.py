@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from lengthctl.progress import Narrator
@@ -14,6 +16,16 @@ def test_plain_lines_and_stage_times(capsys: pytest.CaptureFixture[str]) -> None
         bar.update(2, reward=0.5)
     out = capsys.readouterr()
     assert out.out == ""
-    assert "steps 1/2 reward 0.25" in out.err
-    assert "steps 2/2 reward 0.5" in out.err
+    assert "steps 1/2  reward 0.25  minutes_left " in out.err
+    assert "steps 2/2  reward 0.5  minutes_left 0" in out.err
     assert narrator.stages["train"] >= 0
+
+
+def test_stages_of_an_interrupted_run_add_up(tmp_path: Path) -> None:
+    kept = tmp_path / "stages.json"
+    kept.write_text('{"train": 100.0, "before": 5.0}')
+    with pytest.raises(KeyboardInterrupt), Narrator(kept).stage("train"):
+        raise KeyboardInterrupt
+    stages = Narrator(kept).stages
+    assert stages["train"] > 100
+    assert stages["before"] == 5
