@@ -8,7 +8,7 @@ import threading
 from contextlib import suppress
 from pathlib import Path
 
-__all__ = ["MemoryMonitor", "keep_freed_memory", "total_memory"]
+__all__ = ["MemoryMonitor", "keep_freed_memory", "release_freed_memory", "total_memory"]
 
 _PERIOD_SECONDS = 1.0
 
@@ -29,6 +29,13 @@ def keep_freed_memory() -> None:
         libc = ctypes.CDLL("libc.so.6")
         libc.mallopt(_M_MMAP_THRESHOLD, 2**30)
         libc.mallopt(_M_TRIM_THRESHOLD, 2**31 - 1)
+
+
+def release_freed_memory() -> None:
+    """Give back what `keep_freed_memory` held: between the phases of a step, for the other processes, and so that
+    blocks of many sizes do not scatter over ever more memory. Does nothing on other C libraries."""
+    with suppress(OSError, AttributeError):
+        ctypes.CDLL("libc.so.6").malloc_trim(0)
 
 
 def total_memory() -> int:

@@ -8,6 +8,7 @@ from typing import Any
 
 from lengthctl.errors import EngineError
 from lengthctl.length import Target
+from lengthctl.memory import release_freed_memory
 from lengthctl.records import Completion
 from lengthctl.rollout.backend import OnCompletion, Request, Sampling
 from lengthctl.rollout.pool import RolloutPool
@@ -43,6 +44,7 @@ class PoolGeneration:
         import torch
 
         started = time.perf_counter()
+        release_freed_memory()
         model = self._trainer.accelerator.unwrap_model(self._trainer.model)
         self._pool.sync_weights(checkpoint_state(model, torch.bfloat16))
         self._sync_seconds = time.perf_counter() - started
