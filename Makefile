@@ -51,7 +51,7 @@ lint: $(VENV)/.dev  ## ruff and mypy
 	$(VENV)/bin/mypy
 
 bench: $(VENV)/.dev  ## speed ratios on this machine
-	$(PY) scripts/bench_batching.py
+	$(PY) scripts/bench_update.py
 
 report: $(VENV)/.engine  ## write runs/quickstart/report.html again
 	$(VENV)/bin/lengthctl report runs/quickstart

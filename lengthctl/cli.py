@@ -95,7 +95,9 @@ def evaluate(
     run_model = Path(model) / "model"
     name = str(run_model) if run_model.is_dir() else model
     changes = ["model.chat_template=null", "model.adapter=null", "model.lora=null", *(overrides or [])]
-    changes.append(f"model.name={json.dumps(name)}")  # quoted: the value is read as YAML
+    changes.append(f"model.name={json.dumps(name, ensure_ascii=False)}")  # quoted: the value is read as YAML
+    if out is not None and (out / RESOLVED_CONFIG).is_file():
+        raise RunFolderError(f"{out} holds a run, whose results would be replaced", "Name another folder")
     own = recipe is None and run_model.is_dir() and (Path(model) / RESOLVED_CONFIG).is_file()
     config = _load_run(Path(model), changes) if own else _load(recipe or "quickstart", changes)
     _heavy()
@@ -159,14 +161,18 @@ def init(
     target = path or Path(f"{recipe}.yaml")
     if target.exists():
         raise ConfigError(str(target), [Problem("file", "exists already; name another")])
-    target.write_text(_recipe(recipe).read_text(encoding="utf-8"), encoding="utf-8")
+    text = _recipe(recipe).read_text(encoding="utf-8")
+    try:
+        target.write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise ConfigError(str(target), [Problem("file", error.strerror or str(error))]) from error
     _emit(str(target))
 
 
 @app.command()
 def check(config: str, overrides: Overrides = None) -> None:
     """Check a config and its prompts without starting anything; sets of the hub are not fetched."""
-    from lengthctl.prompts import load_seed_prompts
+    from lengthctl.prompt_sources import load_seed_prompts
 
     loaded = _load(config, overrides)
     sources = {loaded.prompts.source, loaded.prompts.eval_source} - {None}
@@ -191,6 +197,10 @@ def _train(config: Config, name: str, *, resume: Path | None, clean: bool, push:
     from lengthctl.rundir import RunFolder
 
     run = RunFolder.resume(resume, config) if resume is not None else RunFolder.create(config, name, clean=clean)
+    if run.summary.is_file():  # resumed, and nothing is owed
+        run.close()
+        _print_run(run.path, as_json)
+        return
     try:
         _heavy()
         summary = _run(config, run, push)
@@ -246,10 +256,11 @@ def _recipes() -> list[Path]:
 
 
 def _print_run(folder: Path, as_json: bool) -> None:
-    path = folder / "summary.json"
-    if not path.is_file():
-        raise RunFolderError(f"{folder} is not finished", f"Go on with `lengthctl train CONFIG --resume {folder}`")
-    _print_summary(json.loads(path.read_text(encoding="utf-8")), as_json, folder / "report.html")
+    from lengthctl.evaluate.report import read_summary
+
+    if not (folder / "summary.json").is_file():
+        raise RunFolderError(f"{folder} is not finished", f"Go on with `lengthctl train --resume {folder}`")
+    _print_summary(read_summary(folder), as_json, folder / "report.html")
 
 
 def _print_summary(summary: dict[str, Any], as_json: bool, page: Path | None) -> None:
@@ -325,6 +336,8 @@ def _fail_unknown(error: Exception, debug: bool) -> NoReturn:
         raise error
     if isinstance(error, OSError) and error.errno == errno.ENOSPC:
         _fail("the disk is full. Free some space; `lengthctl train --resume RUN` goes on from the last checkpoint", 1)
+    if isinstance(error, OSError) and error.filename is not None:
+        _fail(f"{error.filename}: {error.strerror}", 1)
     noted = [note for note in getattr(error, "__notes__", []) if note.endswith("error.txt")]
     path = noted[0] if noted else _write_traceback(Path(tempfile.mkdtemp(prefix="lengthctl-")) / "error.txt")
     _fail(f"unexpected {type(error).__name__}: {error}. The traceback is in {path}; --debug shows it", 1)

@@ -163,8 +163,10 @@ class Target:
     def __post_init__(self) -> None:
         object.__setattr__(self, "relation", Relation(self.relation))
         object.__setattr__(self, "unit", Unit(self.unit))
-        if self.value < 1:
-            raise ValueError(f"a target needs a length of at least 1, found {self.value}")
+        if type(self.value) is not int or self.value < 1:
+            raise ValueError(f"a target needs a whole length of at least 1, found {self.value!r}")
+        if self.high is not None and type(self.high) is not int:
+            raise ValueError(f"the upper end of a range is a whole number, found {self.high!r}")
         if (self.relation is Relation.RANGE) != (self.high is not None):
             raise ValueError("`high` belongs to a range, and a range needs it")
         if self.high is not None and self.high < self.value:

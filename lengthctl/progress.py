@@ -22,8 +22,8 @@ _PLAIN_SECONDS = 10.0
 class Bar(Protocol):
     """One stage's progress."""
 
-    def update(self, done: int, **facts: float | None) -> None:
-        """Show `done` of the total, and the numbers that matter here."""
+    def update(self, done: int, total: int | None = None, **facts: float | None) -> None:
+        """Show `done` of the total, and the numbers that matter here; `total` where it was not known before."""
         ...
 
 
@@ -73,8 +73,8 @@ class Narrator:
             task = progress.add_task(description, total=total, facts="")
 
             class Live:
-                def update(self, done: int, **facts: float | None) -> None:
-                    progress.update(task, completed=done, facts=_facts(facts))
+                def update(self, done: int, total: int | None = None, **facts: float | None) -> None:
+                    progress.update(task, completed=done, total=total, facts=_facts(facts))
 
             yield Live()
 
@@ -86,8 +86,9 @@ class _PlainBar:
         self._started = time.monotonic()
         self._first: int | None = None
 
-    def update(self, done: int, **facts: float | None) -> None:
+    def update(self, done: int, total: int | None = None, **facts: float | None) -> None:
         now = time.monotonic()
+        self._total = total or self._total
         if self._first is None:  # a resumed stage begins above 0
             self._first = done - 1
         if done < self._total and now - self._told < _PLAIN_SECONDS:

@@ -18,6 +18,14 @@ RESOLVED_CONFIG = "config.resolved.yaml"
 """The file that makes a folder a run: its whole config, defaults filled in."""
 
 
+_RESULTS = ("summary.json", "report.html")
+_CONTENTS = (
+    *(RESOLVED_CONFIG, "env.json", "error.txt", "metrics.jsonl", "prompts.json", "stages.json", *_RESULTS),
+    *("adapter", "checkpoints", "model", "samples"),
+)
+"""All that a run writes; nothing else is ever removed."""
+
+
 def write_atomic(path: Path, text: str) -> None:
     """Write, then rename: a reader sees the old file or the new one. The folder is made."""
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -46,13 +54,16 @@ class RunFolder:
 
     @classmethod
     def create(cls, config: Config, name: str, *, clean: bool = False) -> RunFolder:
-        """A new folder for a config; `clean` empties a used one.
+        """A new folder for a config; `clean` removes what an earlier run has written there.
 
         Raises:
             RunFolderError: the folder is used, or another process holds it.
         """
         path = Path(config.run.dir) / (config.run.name or name)
         used = (path / RESOLVED_CONFIG).exists()
+        foreign = [] if used or not path.is_dir() else sorted(e.name for e in path.iterdir() if e.name != ".lock")
+        if foreign:
+            raise RunFolderError(f"{path} holds files of others ({foreign[0]})", "Choose another run.name or run.dir")
         if used and not clean:
             raise RunFolderError(
                 f"{path} holds a run",
@@ -60,9 +71,12 @@ class RunFolder:
             )
         run = cls(path, _lock(path))
         if used:
-            for entry in path.iterdir():
-                if entry.name != ".lock":
-                    shutil.rmtree(entry) if entry.is_dir() else entry.unlink()
+            for name in _CONTENTS:
+                entry = path / name
+                if entry.is_dir() and not entry.is_symlink():
+                    shutil.rmtree(entry)
+                else:
+                    entry.unlink(missing_ok=True)
         run._write_config(config)
         return run
 
@@ -80,7 +94,8 @@ class RunFolder:
         found = _flat(parse_yaml(file.read_text(encoding="utf-8"), str(file)))
         wanted = _flat(config.model_dump(mode="json", by_alias=True))
         steps = "trainer.max_steps"
-        changed = sorted(k for k in {*found, *wanted} if found.get(k) != wanted.get(k))
+        place = {"run.dir", "run.name"}  # the folder itself was named
+        changed = sorted(k for k in {*found, *wanted} - place if found.get(k) != wanted.get(k))
         refused = [k for k in changed if k != steps or (wanted.get(k) or 0) < (found.get(k) or 0)]
         if refused:
             run.close()
@@ -89,6 +104,9 @@ class RunFolder:
                 f"{path} was started with another config ({shown})", "Only trainer.max_steps may be raised on resume"
             )
         run._write_config(config)
+        if steps in changed:  # the results are those of fewer steps
+            for name in _RESULTS:
+                (path / name).unlink(missing_ok=True)
         return run
 
     def _write_config(self, config: Config) -> None:
@@ -100,7 +118,10 @@ class RunFolder:
 
 
 def _lock(path: Path) -> IO[str]:
-    path.mkdir(parents=True, exist_ok=True)
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise RunFolderError(f"{path} cannot be made ({error.strerror})", "Choose another run.dir") from error
     file = (path / ".lock").open("a+", encoding="utf-8")
     try:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)

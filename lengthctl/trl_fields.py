@@ -6,6 +6,7 @@ from __future__ import annotations
 import ast
 import functools
 import importlib.util
+import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -56,6 +57,25 @@ _OWNED = {
 
 _OWNED_PREFIXES = {"vllm_importance_sampling_": None, "vllm_": "see the rollout section", "hub_": _OWNED["push_to_hub"]}
 """The same by prefix, the first match counts; None lets an option through."""
+
+_CHOICES: dict[str, tuple[Any, ...]] = {
+    "loss_type": ("dapo", "grpo", "dr_grpo", "bnpo", "cispo", "sapo", "luspo", "vespo"),
+    "scale_rewards": ("group", "batch", "none", True, False),
+    "importance_sampling_level": ("token", "sequence"),
+    "vllm_importance_sampling_mode": ("token_truncate", "token_mask", "sequence_truncate", "sequence_mask"),
+    "multi_objective_aggregation": ("sum_then_normalize", "normalize_then_sum"),
+}
+"""Values of options that TRL 1.16 checks only when it uses them."""
+
+_UNCUT = "a cut or bent distribution biases the importance ratio, so training samples from the whole one"
+_FIXED: dict[str, tuple[tuple[Any, ...], str]] = {
+    "top_p": ((1, 1.0), _UNCUT),
+    "top_k": ((0, None), _UNCUT),
+    "min_p": ((None,), _UNCUT),
+    "repetition_penalty": ((1, 1.0), _UNCUT),
+    "generation_kwargs": ((None,), "it does not reach the engines; see the rollout section"),
+}
+"""Sampling options that lengthctl holds where they are, and why."""
 
 _SOURCES = (("transformers", "training_args.py"), ("trl", "trainer/base_config.py"), ("trl", "trainer/grpo_config.py"))
 """GRPOConfig and its two ancestors, the most general first: a later field replaces an earlier one."""
@@ -120,7 +140,23 @@ def trainer_problems(trainer: Mapping[str, Any]) -> list[Problem]:
         elif known and not known[key].accepts(value):
             kind = known[key].annotation
             problems.append(Problem(where, f"= {value!r}: TRL wants {kind}, found {type(value).__name__}"))
+        elif (fault := _bad_value(str(key), value)) is not None:
+            problems.append(Problem(where, f"= {value!r}: {fault}"))
     return problems
+
+
+def _bad_value(key: str, value: Any) -> str | None:
+    if isinstance(value, float) and not math.isfinite(value):
+        return "a finite number is needed"
+    if key in _CHOICES and value not in _CHOICES[key]:
+        return f"not one of {', '.join(map(str, _CHOICES[key]))}"
+    if key in _FIXED and value not in _FIXED[key][0]:
+        return _FIXED[key][1]
+    if key == "temperature" and not 0 < value <= 2:
+        return "vLLM samples above 0 and up to 2"
+    if key in ("num_generations", "max_completion_length", "per_device_train_batch_size") and (value or 0) < 1:
+        return "at least 1"
+    return None
 
 
 def _owner(key: str) -> str | None:

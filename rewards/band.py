@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
-from lengthctl.length import Target, abs_relative_deviation
+from lengthctl.length import Encoder, Target, abs_relative_deviation
 from lengthctl.registry import register
 from lengthctl.rewards.completions import Completions, Targets, score_lengths
 
@@ -33,9 +33,11 @@ class BandReward:
         if self.tolerance < 0 or self.ramp <= 0:
             raise ValueError("tolerance is at least 0 and ramp above 0")
 
-    def __call__(self, completions: Completions, target: Targets, **_: object) -> list[float | None]:
+    def __call__(
+        self, completions: Completions, target: Targets, tokenizer: Encoder | None = None, **_: object
+    ) -> list[float | None]:
         """One value a completion."""
-        return score_lengths(completions, target, self._shape)
+        return score_lengths(completions, target, self._shape, tokenizer)
 
     def _shape(self, length: int, target: Target) -> float:
         return min(1.0, max(0.0, 1 - (abs_relative_deviation(length, target) - self.tolerance) / self.ramp))

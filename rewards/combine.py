@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-import importlib.util
 import math
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, fields, is_dataclass
-from pathlib import Path
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from numbers import Real
 from typing import Any, Literal, Protocol
 
 from lengthctl.errors import RewardError
-from lengthctl.registry import did_you_mean, lookup
-from lengthctl.rewards import load_rewards
+from lengthctl.length import Encoder
+from lengthctl.rewards.build import Reward, build_reward
 from lengthctl.rewards.completions import Completions, text_of
 
-__all__ = ["Combined", "Part", "build_combined", "build_reward"]
-
-Reward = Callable[..., Sequence[float | None]]
+__all__ = ["Combined", "Part", "build_combined", "part_name"]
 
 
 class Spec(Protocol):
@@ -53,15 +50,27 @@ class Combined:
     """`floor + (sum_i w_i r_i - floor) * prod_j (1 - w_j + w_j g_j)` over rewards i and gates j. Ours.
 
     `floor` is the lowest sum possible, so a gate only ever takes away: text that repeats itself or was cut off cannot
-    buy its loss back by length. An empty text earns the floor. A part that does not apply (None) is left out.
+    buy its loss back by length. An empty text earns the floor. A part that does not apply (None) is left out. Where
+    TRL hands `log_metric`, the mean of every part is logged as `reward_parts/<name>`.
+
+    Args:
+        parts: rewards and gates.
+        tokenizer: handed to the parts, for targets in tokens.
     """
 
     parts: tuple[Part, ...]
+    tokenizer: Encoder | None = None
     __name__ = "reward"
 
     def __call__(self, completions: Completions, **columns: Any) -> list[float | None]:
         """One value a completion; TRL's signature."""
         values = self.components(completions, **columns)
+        log_metric = columns.get("log_metric")
+        if log_metric is not None:
+            for name, column in values.items():
+                known = [value for value in column if value is not None]
+                if known:
+                    log_metric(f"reward_parts/{name}", sum(known) / len(known))
         return [self._total(text_of(c), {k: v[i] for k, v in values.items()}) for i, c in enumerate(completions)]
 
     def components(self, completions: Completions, **columns: Any) -> dict[str, list[float | None]]:
@@ -70,7 +79,8 @@ class Combined:
         Raises:
             RewardError: a part raised, or returned anything but one finite number or None a completion.
         """
-        return {part.name: _call(part, completions, columns) for part in self.parts}
+        given = {"tokenizer": self.tokenizer, **columns}
+        return {part.name: _call(part, completions, given) for part in self.parts}
 
     def _total(self, text: str, values: Mapping[str, float | None]) -> float | None:
         floor = total = 0.0
@@ -84,7 +94,8 @@ class Combined:
                 gate *= 1 - part.weight + part.weight * value
             else:
                 applies = True
-                floor += part.weight * float(getattr(part.reward, "lowest", 0.0))
+                worst = "lowest" if part.weight >= 0 else "highest"
+                floor += part.weight * float(getattr(part.reward, worst, 0.0))
                 total += part.weight * value
         if not applies:
             return None
@@ -99,53 +110,17 @@ def _call(part: Part, completions: Completions, columns: Mapping[str, Any]) -> l
     if len(values) != len(completions):
         raise RewardError(f"reward {part.name} returned {len(values)} values for {len(completions)} completions")
     for value in values:
-        if value is not None and (not isinstance(value, int | float) or not math.isfinite(value)):
+        if value is not None and (not isinstance(value, Real) or not math.isfinite(value)):
             raise RewardError(f"reward {part.name} returned {value!r}, not a finite number or None")
-    return values
+    return [None if value is None else float(value) for value in values]
 
 
-def build_combined(specs: Sequence[Spec]) -> Combined:
-    """From the `rewards:` list of a config; `label` renames a second instance of the same reward."""
-    return Combined(
-        tuple(
-            Part(spec.label or spec.name, build_reward(spec.name, spec.args), spec.weight, spec.role) for spec in specs
-        )
-    )
+def build_combined(specs: Sequence[Spec], tokenizer: Encoder | None = None) -> Combined:
+    """From the `rewards:` list of a config; each part goes by its `part_name`."""
+    parts = (Part(part_name(spec), build_reward(spec.name, spec.args), spec.weight, spec.role) for spec in specs)
+    return Combined(tuple(parts), tokenizer)
 
 
-def build_reward(name: str, args: Mapping[str, Any]) -> Reward:
-    """A registered reward, or `path/file.py:function` of the user's own.
-
-    Raises:
-        ValueError: unknown name, unknown or wrong argument; the message holds the nearest valid one.
-    """
-    if ".py:" in name:
-        return _load_user_reward(name)
-    load_rewards()
-    try:
-        kind = lookup("reward", name)
-    except KeyError as error:
-        raise ValueError(str(error.args[0])) from error
-    assert isinstance(kind, type)
-    assert is_dataclass(kind)
-    known = [field.name for field in fields(kind)]
-    for key, value in args.items():
-        if key not in known:
-            raise ValueError(f"{name} has no argument {key!r}{did_you_mean(key, known) or '; it takes none'}")
-        if isinstance(value, bool) or not isinstance(value, int | float):
-            raise ValueError(f"{name}.{key} is a number, found {value!r}")
-    built: Any = kind(**args)
-    return built  # type: ignore[no-any-return]
-
-
-def _load_user_reward(name: str) -> Reward:
-    path, _, function = name.rpartition(":")
-    spec = importlib.util.spec_from_file_location(Path(path).stem, path)
-    if spec is None or spec.loader is None or not Path(path).is_file():
-        raise ValueError(f"{path} does not exist")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    reward = getattr(module, function, None)
-    if not callable(reward):
-        raise ValueError(f"{path} has no function {function!r}")
-    return reward  # type: ignore[no-any-return]
+def part_name(spec: Spec) -> str:
+    """Name of a reward in logs: its label, else its registered name, else the function of the user's file."""
+    return spec.label or spec.name.rpartition(":")[2]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 
-from lengthctl.length import Target, count_length
+from lengthctl.length import Encoder, Target, count_length
 
 __all__ = ["Completions", "Targets", "score_lengths", "text_of"]
 
@@ -20,12 +20,15 @@ def text_of(completion: str | Sequence[Mapping[str, str]]) -> str:
 
 
 def score_lengths(
-    completions: Completions, target: Targets, shape: Callable[[int, Target], float]
+    completions: Completions,
+    target: Targets,
+    shape: Callable[[int, Target], float],
+    tokenizer: Encoder | None = None,
 ) -> list[float | None]:
     """`shape(length, target)` of every completion; 0 for an empty text, None for a row without target.
 
     Raises:
-        ValueError: a target in tokens (a reward has no tokenizer), or one that is not a target.
+        ValueError: a target in tokens without a tokenizer (plain TRL hands none), or one that is not a target.
     """
     values: list[float | None] = []
     for completion, row in zip(completions, target, strict=True):
@@ -33,6 +36,6 @@ def score_lengths(
             values.append(None)
             continue
         goal = Target.parse(row)
-        length = count_length(text_of(completion), goal.unit)
+        length = count_length(text_of(completion), goal.unit, tokenizer)
         values.append(shape(length, goal) if length else 0.0)
     return values

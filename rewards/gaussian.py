@@ -6,7 +6,7 @@ import math
 from dataclasses import dataclass
 from typing import ClassVar
 
-from lengthctl.length import Target, abs_relative_deviation
+from lengthctl.length import Encoder, Target, abs_relative_deviation
 from lengthctl.registry import register
 from lengthctl.rewards.completions import Completions, Targets, score_lengths
 
@@ -32,9 +32,11 @@ class GaussianReward:
         if self.s <= 0:
             raise ValueError(f"s is above 0, found {self.s}")
 
-    def __call__(self, completions: Completions, target: Targets, **_: object) -> list[float | None]:
+    def __call__(
+        self, completions: Completions, target: Targets, tokenizer: Encoder | None = None, **_: object
+    ) -> list[float | None]:
         """One value a completion."""
-        return score_lengths(completions, target, self._shape)
+        return score_lengths(completions, target, self._shape, tokenizer)
 
     def _shape(self, length: int, target: Target) -> float:
         return math.exp(-(abs_relative_deviation(length, target) ** 2) / (2 * self.s**2))

@@ -6,7 +6,7 @@ import math
 from dataclasses import dataclass
 from typing import ClassVar
 
-from lengthctl.length import Target, relative_deviation
+from lengthctl.length import Encoder, Target, relative_deviation
 from lengthctl.registry import register
 from lengthctl.rewards.completions import Completions, Targets, score_lengths
 
@@ -25,9 +25,11 @@ class LifeBenchReward:
     lowest: ClassVar[float] = 0.0
     highest: ClassVar[float] = 1.0
 
-    def __call__(self, completions: Completions, target: Targets, **_: object) -> list[float | None]:
+    def __call__(
+        self, completions: Completions, target: Targets, tokenizer: Encoder | None = None, **_: object
+    ) -> list[float | None]:
         """One value a completion."""
-        return score_lengths(completions, target, self._shape)
+        return score_lengths(completions, target, self._shape, tokenizer)
 
     def _shape(self, length: int, target: Target) -> float:
         e = relative_deviation(length, target)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
-from lengthctl.length import Target, abs_relative_deviation
+from lengthctl.length import Encoder, Target, abs_relative_deviation
 from lengthctl.registry import register
 from lengthctl.rewards.completions import Completions, Targets, score_lengths
 
@@ -31,9 +31,11 @@ class LinearReward:
         if self.width <= 0:
             raise ValueError(f"width is above 0, found {self.width}")
 
-    def __call__(self, completions: Completions, target: Targets, **_: object) -> list[float | None]:
+    def __call__(
+        self, completions: Completions, target: Targets, tokenizer: Encoder | None = None, **_: object
+    ) -> list[float | None]:
         """One value a completion."""
-        return score_lengths(completions, target, self._shape)
+        return score_lengths(completions, target, self._shape, tokenizer)
 
     def _shape(self, length: int, target: Target) -> float:
         return max(0.0, 1 - abs_relative_deviation(length, target) / self.width)

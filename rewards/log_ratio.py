@@ -6,7 +6,7 @@ import math
 from dataclasses import dataclass
 from typing import ClassVar
 
-from lengthctl.length import Target, log_ratio
+from lengthctl.length import Encoder, Target, log_ratio
 from lengthctl.registry import register
 from lengthctl.rewards.completions import Completions, Targets, score_lengths
 
@@ -35,10 +35,14 @@ class LogRatioReward:
     def __post_init__(self) -> None:
         if self.factor <= 1:
             raise ValueError(f"factor is above 1, found {self.factor}")
+        if self.smoothing < 0:
+            raise ValueError(f"smoothing is at least 0, found {self.smoothing}")
 
-    def __call__(self, completions: Completions, target: Targets, **_: object) -> list[float | None]:
+    def __call__(
+        self, completions: Completions, target: Targets, tokenizer: Encoder | None = None, **_: object
+    ) -> list[float | None]:
         """One value a completion."""
-        return score_lengths(completions, target, self._shape)
+        return score_lengths(completions, target, self._shape, tokenizer)
 
     def _shape(self, length: int, target: Target) -> float:
         return max(0.0, 1 - abs(log_ratio(length, target, self.smoothing)) / math.log(self.factor))

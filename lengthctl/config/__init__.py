@@ -1,7 +1,15 @@
 """The config: sections, reading, text. Imports nothing heavy, so a config is checked anywhere."""
 
 from lengthctl.config.loading import load_config
-from lengthctl.config.sections import Config, EndpointSection, ModelConfig, PromptsConfig, RewardSpec
+from lengthctl.config.sections import (
+    Config,
+    EndpointSection,
+    ModelConfig,
+    PromptsConfig,
+    RewardSpec,
+    RolloutConfig,
+    is_hub_id,
+)
 from lengthctl.config.text import config_digest, explained_yaml, parse_yaml, to_yaml
 
 __all__ = [
@@ -10,8 +18,10 @@ __all__ = [
     "ModelConfig",
     "PromptsConfig",
     "RewardSpec",
+    "RolloutConfig",
     "config_digest",
     "explained_yaml",
+    "is_hub_id",
     "load_config",
     "parse_yaml",
     "to_yaml",

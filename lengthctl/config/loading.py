@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel, TypeAdapter, ValidationError
 
-from lengthctl.config.sections import Config
+from lengthctl.config.checks import cross_problems
+from lengthctl.config.sections import Config, RewardSpec
 from lengthctl.config.text import parse_yaml
 from lengthctl.errors import ConfigError, Problem
-from lengthctl.length import Unit
 from lengthctl.registry import did_you_mean
-from lengthctl.trl_fields import TRAINER_DEFAULTS, trainer_problems
+from lengthctl.trl_fields import trainer_problems
 
 __all__ = ["load_config"]
 
@@ -27,65 +27,50 @@ def load_config(path: Path, overrides: Sequence[str] = ()) -> Config:
         ConfigError: every problem at once, with the line where the file has one.
     """
     data = _read_yaml(path)
-    problems: list[Problem] = []
+    problems = list(_apply_overrides(data, overrides))
+    given = {override.partition("=")[0] for override in overrides}
+    checked: Config | None = None
+    try:
+        config = checked = Config.model_validate(data)
+    except ValidationError as error:
+        problems.extend(_problem(detail, data) for detail in error.errors())
+        config = _valid_part(data)
+    trainer = data.get("trainer")
+    if isinstance(trainer, dict):
+        problems.extend(trainer_problems(trainer))
+    elif checked is None and trainer is not None:
+        config = config.model_copy(update={"trainer": {}})
+    problems.extend(cross_problems(config))
+    if problems or checked is None:
+        lines = _line_numbers(path)
+        placed = [p if p.where in given else replace(p, line=lines.get(p.where)) for p in problems]
+        raise ConfigError(str(path), placed, "Nothing was started")
+    return checked
+
+
+def _apply_overrides(data: dict[str, Any], overrides: Sequence[str]) -> Iterator[Problem]:
     for override in overrides:
         key, separator, value = override.partition("=")
         if not separator:
-            problems.append(Problem(override, "an override has the form key=value"))
+            yield Problem(override, "an override has the form key=value")
             continue
-        problem = _set(data, key.split("."), parse_yaml(value, key))
+        try:
+            problem = _set(data, key.split("."), parse_yaml(value, key))
+        except ConfigError as error:
+            yield from (replace(problem, where=key) for problem in error.problems)
+            continue
         if problem:
-            problems.append(Problem(key, problem))
-    try:
-        config = Config.model_validate(data)
-        problems.extend(_cross_problems(config))
-    except ValidationError as error:
-        lines = _line_numbers(path)
-        problems.extend(_problem(detail, lines) for detail in error.errors())
-    trainer = data.get("trainer")
-    problems.extend(trainer_problems(trainer) if isinstance(trainer, dict) else [])
-    if problems:
-        lines = _line_numbers(path)
-        problems = [p if p.line else replace(p, line=lines.get(p.where)) for p in problems]
-        raise ConfigError(str(path), problems, "Nothing was started")
-    return config
+            yield Problem(key, problem)
 
 
-# Tokens a unit needs, for the reachability check only: English text with a subword tokenizer. Ours.
-_TOKENS_PER_UNIT = {Unit.TOKENS: 1.0, Unit.CHARACTERS: 0.25, Unit.SENTENCES: 20.0}
-_TOKENS_PER_WORD = 1.4
-_USABLE_SHARE = 0.9
-
-
-def _cross_problems(config: Config) -> list[Problem]:
-    """Faults that only two settings together show; the arithmetic is in the message."""
-    trainer = {"num_generations": 8, "per_device_train_batch_size": 8, **TRAINER_DEFAULTS, **config.trainer}
-    limit, group = trainer["max_completion_length"], trainer["num_generations"]
-    problems = []
-    for target in config.prompts.resolved_targets if isinstance(limit, int) else ():
-        rate = _TOKENS_PER_UNIT.get(target.unit, _TOKENS_PER_WORD)
-        if target.band.low * rate > _USABLE_SHARE * limit:
-            need = f"{target.band.low} x {rate:g} = {target.band.low * rate:.0f} tokens"
-            room = f"{_USABLE_SHARE:g} x trainer.max_completion_length = {_USABLE_SHARE * limit:.0f}"
-            problems.append(
-                Problem("prompts.targets", f"{target.label} {target.unit} is unreachable: {need}, but {room}")
-            )
-    selects = config.train.keep_best is not None or config.train.keep_worst is not None
-    if selects and (trainer["steps_per_generation"] != 1 or "generation_batch_size" in trainer):
-        remedy = "raise per_device_train_batch_size instead; train.micro_batch_tokens bounds its memory"
-        problems.append(Problem("train.keep_best", f"needs trainer.steps_per_generation = 1: {remedy}"))
-    sizes = [trainer["per_device_train_batch_size"], trainer["steps_per_generation"], group]
-    if all(isinstance(size, int) and size > 0 for size in sizes) and "generation_batch_size" not in trainer:
-        # one process: with more of them TRL checks the product again
-        total = sizes[0] * sizes[1] * int(os.environ.get("WORLD_SIZE", "1"))
-        if total % group:
-            factors = "per_device_train_batch_size x steps_per_generation x processes"
-            problems.append(
-                Problem(
-                    "trainer.num_generations", f"= {group} does not divide the generation batch {total} ({factors})"
-                )
-            )
-    return problems
+def _valid_part(data: Mapping[str, Any]) -> Config:
+    """The sections that are valid, and defaults for the others: what spans sections can be checked all the same."""
+    valid: dict[str, Any] = {"rewards": [RewardSpec.model_validate({"name": "log_ratio"})]}
+    for name, field in Config.model_fields.items():
+        with suppress(ValidationError):
+            if name in data:
+                valid[name] = TypeAdapter[Any](cast(Any, field.annotation)).validate_python(data[name])
+    return Config.model_construct(**{**{n: f.default for n, f in Config.model_fields.items()}, **valid})
 
 
 def _read_yaml(path: Path) -> dict[str, Any]:
@@ -93,6 +78,10 @@ def _read_yaml(path: Path) -> dict[str, Any]:
         text = path.read_text(encoding="utf-8")
     except OSError as error:
         raise ConfigError(str(path), [Problem("file", error.strerror or str(error))]) from error
+    except UnicodeDecodeError as error:
+        raise ConfigError(
+            str(path), [Problem("file", f"is not UTF-8 ({error.reason} at byte {error.start})")]
+        ) from error
     data = parse_yaml(text, str(path))
     if not isinstance(data, dict):
         raise ConfigError(str(path), [Problem("file", "a mapping of sections is needed")])
@@ -118,14 +107,27 @@ def _set(data: dict[str, Any], keys: Sequence[str], value: Any) -> str | None:
     return None
 
 
-def _problem(detail: Mapping[str, Any], lines: Mapping[str, int]) -> Problem:
-    where = ".".join(map(str, detail["loc"])) or "config"
+def _problem(detail: Mapping[str, Any], data: Mapping[str, Any]) -> Problem:
+    location = list(detail["loc"])
     message = str(detail["msg"]).removeprefix("Value error, ")
+    found = detail["input"]
     if detail["type"] == "extra_forbidden":
-        message = "unknown key" + did_you_mean(str(detail["loc"][-1]), _known_keys(detail["loc"][:-1]))
+        message = "unknown key" + did_you_mean(str(location[-1]), _known_keys(location[:-1]))
+    elif not message[:1].islower() and not isinstance(found, dict | list):
+        message = f"= {found!r}: {message[:1].lower()}{message[1:]}"
     elif not message[:1].islower():
-        message = f"= {detail['input']!r}: {message[:1].lower()}{message[1:]}"
-    return Problem(where, message, lines.get(where))
+        message = f"{message[:1].lower()}{message[1:]}"
+    return Problem(".".join(map(str, _named(location, data))) or "config", message)
+
+
+def _named(location: Sequence[Any], data: Mapping[str, Any]) -> list[Any]:
+    """Items of `rewards` by their names, as overrides call them."""
+    items = data.get("rewards")
+    if len(location) > 1 and location[0] == "rewards" and isinstance(items, list) and isinstance(location[1], int):
+        item = items[location[1]]
+        name = item.get("as") or item.get("name") if isinstance(item, dict) else None
+        return ["rewards", name if isinstance(name, str) else location[1], *location[2:]]
+    return list(location)
 
 
 def _known_keys(location: Sequence[Any]) -> list[str]:
@@ -151,7 +153,8 @@ def _line_numbers(path: Path) -> dict[str, int]:
         mapping = hasattr(node, "items")
         items = node.items() if mapping else enumerate(node) if isinstance(node, list) else ()
         for key, value in items:
-            where = f"{prefix}{key}"
+            name = value.get("as") or value.get("name") if not mapping and hasattr(value, "get") else None
+            where = f"{prefix}{key if name is None else name}"
             lines[where] = (node.lc.key(key)[0] if mapping else node.lc.item(key)[0]) + 1
             walk(value, f"{where}.")
 

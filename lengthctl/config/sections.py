@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, StrictInt, field_validator, model_validator
 
 from lengthctl.length import Relation, Target, Unit
 
-__all__ = ["Config", "EndpointSection", "ModelConfig", "PromptsConfig", "RewardSpec", "Section"]
+__all__ = ["Config", "EndpointSection", "ModelConfig", "PromptsConfig", "RewardSpec", "Section", "is_hub_id"]
 
 
 class Section(BaseModel):
     """Base of every section: unknown keys are refused, values do not change."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True, allow_inf_nan=False)
 
 
 class LoraSection(Section):
@@ -45,6 +46,14 @@ class ModelConfig(Section):
     """Train adapters instead of all weights."""
 
 
+_FILE_SUFFIXES = (".jsonl", ".json", ".parquet", ".csv")
+
+
+def is_hub_id(source: str) -> bool:
+    """Neither the built-in set nor a file."""
+    return source != "builtin" and not source.lower().endswith(_FILE_SUFFIXES)
+
+
 class PromptsConfig(Section):
     """Seed prompts and the lengths asked of them."""
 
@@ -55,16 +64,17 @@ class PromptsConfig(Section):
     split: str = "train"
     """Split of a hub dataset."""
     eval_source: str | None = None
-    """A held-out set of its own; else `eval_fraction` of `source` is held out by a hash."""
+    """A held-out set of its own; else `eval_fraction` of `source` is held out by a hash. A text that stands in both is
+    not trained."""
     eval_split: str | None = None
-    """Split of a hub `eval_source`."""
+    """Split of a hub `eval_source`, or of `source` itself where that has a held-out split."""
     column: str = "prompt"
     """Column with text or messages."""
     eval_fraction: float = Field(0.1, gt=0, lt=1)
     """Share held out of `source`."""
     limit: int | None = Field(None, ge=1)
     """At most so many seed prompts a split."""
-    targets: list[int | dict[str, Any]] = Field([10, 30, 50, 80], min_length=1)
+    targets: list[StrictInt | dict[str, Any]] = Field([10, 30, 50, 80], min_length=1)
     """Numbers, or mappings with value, relation, unit, high, tolerance."""
     relation: Relation = Relation.EXACT
     """Relation of bare numbers."""
@@ -72,8 +82,16 @@ class PromptsConfig(Section):
     """Unit of bare numbers."""
     tolerance: float | None = None
     """Relative slack of bare numbers under `about`."""
-    wordings: list[str] | None = None
+    wordings: list[str] | None = Field(None, min_length=1)
     """Forms of the demand with {request} and {length}; None takes the built-in ones."""
+
+    @field_validator("wordings")
+    @classmethod
+    def _wordings_have_both_places(cls, wordings: list[str] | None) -> list[str] | None:
+        for form in wordings or ():
+            if "{request}" not in form or "{length}" not in form:
+                raise ValueError(f"a wording holds {{request}} and {{length}}, found {form!r}")
+        return wordings
 
     @property
     def resolved_targets(self) -> list[Target]:
@@ -86,7 +104,16 @@ class PromptsConfig(Section):
         try:
             _ = self.resolved_targets
         except TypeError as error:
-            raise ValueError(f"a target has value, relation, unit, high, tolerance ({error})") from error
+            raise ValueError(f"targets: a target has value, relation, unit, high, tolerance ({error})") from error
+        except ValueError as error:
+            raise ValueError(f"targets: {error}") from error
+        return self
+
+    @model_validator(mode="after")
+    def _eval_split_has_a_source(self) -> PromptsConfig:
+        source = self.eval_source or self.source
+        if self.eval_split is not None and not is_hub_id(source):
+            raise ValueError(f"eval_split has no effect: {source} is no hub dataset")
         return self
 
 
@@ -114,7 +141,7 @@ class RolloutConfig(Section):
     """vLLM engines; None: one."""
     threads: int | None = Field(None, ge=1)
     """Threads an engine; None: all cores shared out."""
-    max_num_seqs: int = Field(64, ge=1)
+    max_num_seqs: int = Field(128, ge=1)
     """Sequences an engine runs at once."""
     kv_cache_gib: int = Field(1, ge=1)
     """KV cache an engine, whole GiB."""
@@ -128,6 +155,8 @@ class RolloutConfig(Section):
     """JSONL of completions, for backend `scripted`."""
     failure_budget: float = Field(0.02, ge=0, le=1)
     """Share of completions that may fail before the run stops."""
+    stall_seconds: float = Field(300.0, gt=0)
+    """An engine that does not answer for so long is replaced."""
 
     @model_validator(mode="after")
     def _keys_have_effect(self) -> RolloutConfig:
@@ -142,7 +171,7 @@ class RolloutConfig(Section):
 class RewardSpec(Section):
     """One reward in the mix."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True, populate_by_name=True)
+    model_config = ConfigDict(populate_by_name=True)
 
     name: str
     """A registered name, or path/file.py:function."""
@@ -155,9 +184,16 @@ class RewardSpec(Section):
     label: str | None = Field(None, alias="as")
     """Another name for a second instance."""
 
+    @field_validator("name")
+    @classmethod
+    def _own_file_is_absolute(cls, name: str) -> str:
+        """So that the run can be resumed from any folder."""
+        path, separator, function = name.rpartition(":")
+        return f"{Path(path).expanduser().resolve()}:{function}" if separator and path.endswith(".py") else name
+
     @model_validator(mode="after")
     def _buildable(self) -> RewardSpec:
-        from lengthctl.rewards.combine import build_reward
+        from lengthctl.rewards.build import build_reward
 
         build_reward(self.name, self.args)
         if self.role == "gate" and not 0 <= self.weight <= 1:
@@ -199,11 +235,18 @@ class RunConfig(Section):
     """The run folder and its seed."""
 
     name: str | None = None
-    """Folder name; None takes the recipe's."""
+    """Folder name, without a path; None takes the recipe's."""
     dir: str = "runs"
     """Parent of run folders."""
-    seed: int = 42
+    seed: int = Field(42, ge=0, lt=2**32)
     """Random seed."""
+
+    @field_validator("name")
+    @classmethod
+    def _stays_in_its_folder(cls, name: str | None) -> str | None:
+        if name is not None and (Path(name).name != name or "\0" in name):
+            raise ValueError("a run's name is one folder name, without a path")
+        return name
 
 
 class Config(Section):
@@ -216,16 +259,4 @@ class Config(Section):
     train: TrainConfig = TrainConfig()  # type: ignore[call-arg]
     trainer: dict[str, Any] = {}
     evaluate: EvaluateConfig = EvaluateConfig()  # type: ignore[call-arg]
-    run: RunConfig = RunConfig()
-
-    @model_validator(mode="after")
-    def _fits_together(self) -> Config:
-        labels = [spec.label or spec.name for spec in self.rewards]
-        for label in labels:
-            if labels.count(label) > 1:
-                raise ValueError(f"two rewards are called {label!r}: rename one with `as:`")
-        kept = (self.train.keep_best or 0) + (self.train.keep_worst or 0)
-        group = int(self.trainer.get("num_generations", 8))
-        if kept > group:
-            raise ValueError(f"train.keep_best + train.keep_worst = {kept}, but trainer.num_generations = {group}")
-        return self
+    run: RunConfig = RunConfig()  # type: ignore[call-arg]

@@ -51,12 +51,13 @@ def explained_yaml(config: Config) -> str:
 
 def _explained(name: str, section: Any, data: dict[str, Any]) -> Iterator[str]:
     if not isinstance(section, Section):
-        yield from to_yaml({name: data[name]}).splitlines()
+        yield from to_yaml({name: data[name]}).split("\n")
         return
-    yield f"{name}: # {(type(section).__doc__ or '').splitlines()[0]}"
+    meaning, *_ = (type(section).__doc__ or "").splitlines()
+    yield f"{name}: # {meaning}"
     for key, field in type(section).model_fields.items():
-        yield f"  # {field.description}"
-        yield from (f"  {line}" for line in to_yaml({key: data[name][key]}).splitlines())
+        yield from (f"  # {line}" for line in (field.description or "").splitlines())
+        yield from (f"  {line}" for line in to_yaml({key: data[name][key]}).split("\n"))
 
 
 def config_digest(config: Config) -> str:

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
+
+from lengthctl.models import BUNDLED, BUNDLED_ORIGIN
 
 __all__ = ["model_card"]
 
@@ -21,7 +24,10 @@ def model_card(summary: Mapping[str, Any]) -> str:
     """Markdown with front matter; every number carries its 95 % interval."""
     config = summary["config"]
     base = config["model"]["name"]
+    base_id = BUNDLED_ORIGIN if base == BUNDLED else base if "/" in base and not Path(base).exists() else None
     unit = config["prompts"]["unit"]
+    template = config["model"]["chat_template"] or "the model's own"
+    system = config["model"]["system_prompt"] or "none"
     overall = [
         _row(title, summary["before"]["overall"][key], summary["after"]["overall"][key], scale)
         for key, title, scale in _ROWS
@@ -39,6 +45,7 @@ def model_card(summary: Mapping[str, Any]) -> str:
             "library_name: transformers",
             "pipeline_tag: text-generation",
             "tags: [lengthctl, length-control, grpo, trl]",
+            *([f"base_model: {base_id}"] if base_id else []),
             "---",
             "",
             f"# {base}, trained to keep a requested length",
@@ -46,6 +53,7 @@ def model_card(summary: Mapping[str, Any]) -> str:
             f"Trained by GRPO on length rewards with lengthctl. Base model: `{base}`. "
             f"Data: `{config['prompts']['source']}` prompts with targets in {unit}.",
             "",
+            f"- Config digest `{summary['config_digest']}`; chat template: {template}; system prompt: {system}.",
             f"- Command: `{summary['command']}` (seed {summary['seed']}, {minutes:.1f} minutes, "
             f"{summary['gflops_bf16']:.0f} GFLOP/s in bf16, peak memory {summary['peak_memory_gib']:.1f} GiB)",
             "- The last checkpoint, not the best.",
@@ -60,6 +68,10 @@ def model_card(summary: Mapping[str, Any]) -> str:
             "|---|---|---|---|---|",
             *targets,
             "",
+            "## What got worse",
+            "",
+            *_worse(summary["change"]),
+            "",
             "## Limits",
             "",
             "Trained on the targets above only; other lengths, languages and long texts were not measured. The reward "
@@ -68,6 +80,22 @@ def model_card(summary: Mapping[str, Any]) -> str:
             "",
         ]
     )
+
+
+_WORSE_WHEN = {"pm": -1, "fm": -1, "mean_abs_relative_deviation": 1, "truncation": 1, "repetition": 1}
+"""The sign of a change that is a loss."""
+
+
+def _worse(change: Mapping[str, Any]) -> list[str]:
+    """A line for each measure whose interval lies wholly on the worse side, overall or for a target."""
+    titles = {key: title for key, title, _ in _ROWS}
+    lines = []
+    for label, level in {"all targets": change, **change["by_target"]}.items():
+        for key, sign in _WORSE_WHEN.items():
+            ends = (sign * level[key]["low"], sign * level[key]["high"])
+            if min(ends) > 0:
+                lines.append(f"- {titles[key]}, {label}: by {abs(level[key]['value']) * 100:.1f} points")
+    return lines or ["Nothing measured here, as far as the intervals tell."]
 
 
 def _row(title: str, before: Mapping[str, Any], after: Mapping[str, Any], scale: int) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import random
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +15,7 @@ from lengthctl.records import read_records
 from lengthctl.rundir import write_atomic
 from lengthctl.scoring import Scored
 
-__all__ = ["summary_rows", "write_report"]
+__all__ = ["read_summary", "summary_rows", "write_report"]
 
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
 _SHOWN_CHARACTERS = 2000
@@ -29,9 +29,10 @@ _COLUMNS = (
 )
 _CURVES = {
     "reward": "reward",
-    "adherence/words/mean_abs_relative_deviation": "|relative deviation|",
-    "speed/rollout_tokens_per_second": "rollout tokens/s",
+    "mean_abs_relative_deviation": "|relative deviation|",
+    "rollout_tokens_per_second": "rollout tokens/s",
 }
+"""Last part of a metric's name: the unit stands before it."""
 
 Samples = list[dict[str, Any]]
 
@@ -45,8 +46,10 @@ def write_report(run_dir: Path) -> Path:
     from jinja2 import Environment, FileSystemLoader
     from markupsafe import Markup
 
-    summary = _read_summary(run_dir)
+    summary = read_summary(run_dir)
     before, after = (_read_samples(run_dir / "samples" / f"{side}.jsonl") for side in ("before", "after"))
+    if not after:
+        raise DataError(f"{run_dir / 'samples' / 'after.jsonl'} holds no samples", "Evaluate again")
     figures = [
         (
             "Length against target: the band is Ruler's FM, the bar the target",
@@ -56,7 +59,7 @@ def write_report(run_dir: Path) -> Path:
     metrics = run_dir / "metrics.jsonl"
     if metrics.is_file():
         records = [record for _, record in read_records(metrics, allow_torn_tail=True)]
-        figures.append(("Training", curve_figure(records, _CURVES)))
+        figures.append(("Training", curve_figure(records, _curve_keys(records))))
     template = Environment(
         loader=FileSystemLoader(Path(__file__).parent / "templates"), autoescape=True, trim_blocks=True
     ).get_template("report.html.j2")
@@ -75,6 +78,12 @@ def write_report(run_dir: Path) -> Path:
     return run_dir / "report.html"
 
 
+def _curve_keys(records: Sequence[Mapping[str, Any]]) -> dict[str, str]:
+    """The run's own keys of `_CURVES`, those by target left out."""
+    keys = sorted({key for record in records for key in record if "/target_" not in key})
+    return {key: title for part, title in _CURVES.items() for key in keys if key.rpartition("/")[2] == part}
+
+
 def summary_rows(summary: Mapping[str, Any]) -> tuple[list[str], list[list[str]]]:
     """Head and rows of the table by target, before above after; each cell with its 95 % interval."""
     head = ["target", "", *(title for _, title in _COLUMNS), "n"]
@@ -89,7 +98,12 @@ def summary_rows(summary: Mapping[str, Any]) -> tuple[list[str], list[list[str]]
     return head, rows
 
 
-def _read_summary(run_dir: Path) -> dict[str, Any]:
+def read_summary(run_dir: Path) -> dict[str, Any]:
+    """`summary.json` of a run or evaluation folder.
+
+    Raises:
+        DataError: it is missing, torn, or no summary.
+    """
     path = run_dir / "summary.json"
     try:
         summary: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
@@ -97,6 +111,8 @@ def _read_summary(run_dir: Path) -> dict[str, Any]:
         raise DataError(f"{path} does not exist", "Finish the run first: `lengthctl train --resume RUN`") from error
     except ValueError as error:
         raise DataError(f"{path} is torn ({error})", "Remove it and finish the run again") from error
+    if not isinstance(summary, dict) or "after" not in summary:
+        raise DataError(f"{path} is no summary: it has no `after`", "Remove it and finish the run again")
     return summary
 
 

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 from lengthctl.errors import DataError
 from lengthctl.evaluate.metrics import summarise
 from lengthctl.models import LoadedTokenizer, load_tokenizer
-from lengthctl.prompts import LengthPrompt, build_length_prompts, load_seed_prompts
+from lengthctl.prompt_sources import load_seed_prompts
+from lengthctl.prompts import LengthPrompt, build_length_prompts
 from lengthctl.records import Completion, FinishReason
 from lengthctl.rollout.backend import Backend, Request, Sampling
 from lengthctl.rollout.pool import RolloutPool
@@ -145,7 +146,7 @@ def run_evaluation(config: Config, narrator: Narrator, *, out: Path | None = Non
     backend: Backend | None = None
     try:
         with narrator.stage("engine"):
-            backend = open_backend(config, tokenizer, context_tokens=context)
+            backend = open_backend(config, tokenizer, context_tokens=context, say=narrator.say)
             if config.model.adapter is not None and isinstance(backend, RolloutPool):
                 send_adapter(config, backend)
         with narrator.stage("evaluate"):

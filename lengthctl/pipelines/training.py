@@ -6,28 +6,26 @@ import os
 import shlex
 import sys
 import time
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from lengthctl.config import config_digest
+from lengthctl.errors import ConfigError, Problem
 from lengthctl.evaluate.environment import environment, measure_bf16_gflops
 from lengthctl.evaluate.metrics import compare, summarise
 from lengthctl.evaluate.report import write_report
 from lengthctl.memory import MemoryMonitor
-from lengthctl.models import LoadedTokenizer, load_policy, load_tokenizer
+from lengthctl.models import load_policy, load_tokenizer
 from lengthctl.pipelines.evaluation import (
-    completion_limit,
-    context_tokens,
-    evaluation_prompts,
     sample_prompts,
     send_adapter,
     untouched,
-    with_system_prompt,
     write_samples,
 )
+from lengthctl.pipelines.inputs import RunInputs, last_checkpoint, prepare_inputs
 from lengthctl.pipelines.publish import export_model, push_model, write_card
-from lengthctl.prompts import LengthPrompt, build_length_prompts, load_seed_prompts
+from lengthctl.prompts import LengthPrompt
 from lengthctl.records import read_records
 from lengthctl.rewards.combine import build_combined
 from lengthctl.rollout.backend import Sampling
@@ -62,16 +60,18 @@ def run_training(config: Config, run: RunFolder, narrator: Narrator, *, push: st
 
     narrator.stages["start"] = narrator.stages.get("start", 0.0) + _process_seconds()  # imports, for the most part
     os.environ.setdefault("TRL_EXPERIMENTAL_SILENCE", "1")
+    if int(os.environ.get("WORLD_SIZE", "1")) > 1:
+        raise ConfigError("train", [Problem("WORLD_SIZE", "training in several processes is not supported yet")])
     monitor = MemoryMonitor()
     monitor.start()
     with narrator.stage("prepare"):
         write_json(run.path / "env.json", environment())
         gflops = measure_bf16_gflops()
-        inputs = _prepare(config)
+        inputs = prepare_inputs(config, run)
     pool: RolloutPool | None = None
     try:
         with narrator.stage("engine"):
-            pool = open_pool(config, inputs.tokenizer, context_tokens=inputs.context_tokens)
+            pool = open_pool(config, inputs.tokenizer, context_tokens=inputs.context_tokens, say=narrator.say)
             if config.model.adapter is not None:
                 send_adapter(config, pool)
         with narrator.stage("before"):
@@ -89,42 +89,19 @@ def run_training(config: Config, run: RunFolder, narrator: Narrator, *, push: st
             pool.close()
         disconnect()
         peak = monitor.stop()
-    summary = _summary(config, before, after, variants, narrator, peak, gflops)
+    facts = {
+        "before_variants": variants,
+        "minutes": _minutes(narrator.stages),
+        "peak_memory_gib": round(peak, 2),
+        "gflops_bf16": round(gflops, 1),
+    }
+    summary = _summary(config, before, after, facts)
     write_json(run.summary, summary)
     write_card(run, summary)
     write_report(run.path)
     if push is not None:
         push_model(run.model_dir, push)
     return summary
-
-
-_TEMPLATE_SLACK = 64
-"""Tokens that the untouched model's own template may add: its default system prompt."""
-
-
-@dataclass(frozen=True)
-class _Inputs:
-    """What a run works on."""
-
-    tokenizer: LoadedTokenizer
-    train_prompts: list[LengthPrompt]
-    held_out: list[LengthPrompt]
-    context_tokens: int
-    """Longest prompt, in either template, plus the limit."""
-
-
-def _prepare(config: Config) -> _Inputs:
-    tokenizer = load_tokenizer(config.model)
-    held_out = evaluation_prompts(config)
-    train_prompts = build_length_prompts(
-        load_seed_prompts(config.prompts, "train"),
-        config.prompts.resolved_targets,
-        wordings=config.prompts.wordings,
-        seed=config.run.seed,
-    )
-    limit = completion_limit(config)
-    longest = max(context_tokens(config, tokenizer, prompts, limit) for prompts in (held_out, train_prompts))
-    return _Inputs(tokenizer, train_prompts, held_out, longest + _TEMPLATE_SLACK)
 
 
 def _process_seconds() -> float:
@@ -167,33 +144,29 @@ def _read_samples(path: Path, prompts: Sequence[LengthPrompt]) -> Samples:
     return rows
 
 
-def _train(config: Config, run: RunFolder, pool: RolloutPool, inputs: _Inputs, narrator: Narrator) -> Any:
+def _train(config: Config, run: RunFolder, pool: RolloutPool, inputs: RunInputs, narrator: Narrator) -> Any:
     """Train from the last checkpoint, or from the start."""
-    from transformers.trainer_utils import get_last_checkpoint
-
     from lengthctl.train.callbacks import LiveView, MetricsFile, SilentFailures, trim_records
     from lengthctl.train.generation import PoolGeneration
     from lengthctl.train.rl import LengthTrainer
     from lengthctl.train.rollout_log import RolloutLog
-    from lengthctl.train.settings import build_grpo_config
 
-    args = build_grpo_config(config, run)
-    checkpoint = get_last_checkpoint(str(run.checkpoints)) if run.checkpoints.is_dir() else None
+    args, checkpoint = inputs.args, last_checkpoint(run.checkpoints)
     rollouts = run.path / "samples" / "rollouts.jsonl"
     for path in (run.metrics, rollouts):
-        trim_records(path, int(checkpoint.rpartition("-")[2]) if checkpoint else 0)
+        trim_records(path, int(checkpoint.name.rpartition("-")[2]) if checkpoint else 0)
     sampling = Sampling(args.temperature, args.top_p, args.top_k, args.max_completion_length)
     with narrator.bar(args.max_steps, "train") as bar:
         trainer = LengthTrainer(
             model=load_policy(config.model, context_tokens=inputs.context_tokens),
             args=args,
-            train_dataset=_dataset(config, inputs.train_prompts),
-            eval_dataset=_dataset(config, inputs.held_out) if args.eval_strategy != "no" else None,
+            train_dataset=inputs.train_data,
+            eval_dataset=inputs.eval_data if args.eval_strategy != "no" else None,
             processing_class=inputs.tokenizer.tokenizer,
             callbacks=[MetricsFile(run.metrics), LiveView(bar), SilentFailures(narrator)],
             rollout_log=RolloutLog(rollouts),
             generation=PoolGeneration(pool, sampling),
-            reward=build_combined(config.rewards),
+            reward=build_combined(config.rewards, inputs.tokenizer.tokenizer),
             keep_best=config.train.keep_best,
             keep_worst=config.train.keep_worst,
             micro_batch_tokens=config.train.micro_batch_tokens,
@@ -202,25 +175,8 @@ def _train(config: Config, run: RunFolder, pool: RolloutPool, inputs: _Inputs, n
         if config.train.share_prompts and trainer.packing_obstacle is not None:
             narrator.say(f"a group's prompt is computed for each completion: {trainer.packing_obstacle}")
         _silence_trl_prints(trainer)
-        trainer.train(resume_from_checkpoint=checkpoint)
+        trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
     return trainer
-
-
-def _dataset(config: Config, prompts: Sequence[LengthPrompt]) -> Any:
-    """TRL's columns, and ours: `target` as a flat row, `prompt_id` of the request without its length."""
-    from datasets import Dataset
-
-    return Dataset.from_list(
-        [
-            {
-                "prompt": with_system_prompt(p.messages, config.model.system_prompt),
-                "target": p.target.to_row(),
-                "prompt_id": p.seed_id,
-                **p.columns,
-            }
-            for p in prompts
-        ]
-    )
 
 
 def _silence_trl_prints(trainer: Any) -> None:
@@ -230,28 +186,22 @@ def _silence_trl_prints(trainer: Any) -> None:
     trainer.remove_callback(PrinterCallback)
 
 
-def _summary(
-    config: Config,
-    before: Samples,
-    after: Samples,
-    variants: dict[str, Any],
-    narrator: Narrator,
-    peak_gib: float,
-    gflops: float,
-) -> dict[str, Any]:
+def _minutes(stages: Mapping[str, float]) -> dict[str, float]:
+    seconds = {**stages, "total": sum(stages.values())}
+    return {name: round(value / 60, 3) for name, value in seconds.items()}
+
+
+def _summary(config: Config, before: Samples, after: Samples, facts: Mapping[str, Any]) -> dict[str, Any]:
     first, last = [s for _, s in before], [s for _, s in after]
-    total = sum(narrator.stages.values())
     return {
         "schema": 1,
         "before": summarise(first, config.run.seed),
         "after": summarise(last, config.run.seed),
         "change": compare(first, last, config.run.seed),
-        "before_variants": variants,
-        "minutes": {name: round(seconds / 60, 3) for name, seconds in {**narrator.stages, "total": total}.items()},
-        "peak_memory_gib": round(peak_gib, 2),
-        "gflops_bf16": round(gflops, 1),
+        **facts,
         "seed": config.run.seed,
         "versions": environment()["versions"],
         "command": shlex.join(["lengthctl", *sys.argv[1:]]),
+        "config_digest": config_digest(config),
         "config": config.model_dump(mode="json"),
     }

@@ -9,7 +9,7 @@ from typing import Protocol
 from lengthctl.length import Target
 from lengthctl.records import Completion
 
-__all__ = ["Backend", "OnCompletion", "Request", "Sampling"]
+__all__ = ["Backend", "OnCompletion", "Request", "Sampling", "allowed_failures"]
 
 
 @dataclass(frozen=True)
@@ -41,6 +41,11 @@ class Request:
     messages: tuple[Mapping[str, str], ...] = ()
     group: str = ""
     target: Target | None = field(default=None)
+
+
+def allowed_failures(budget: float, requests: int) -> float:
+    """Failures that a call may have: a share of its requests, and one at least unless the budget is 0."""
+    return max(1.0, budget * requests) if budget > 0 else 0.0
 
 
 OnCompletion = Callable[[Completion], None]

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from lengthctl.errors import EndpointError, FailureBudgetError, MissingDependencyError
 from lengthctl.records import Completion, FinishReason
-from lengthctl.rollout.backend import OnCompletion, Request
+from lengthctl.rollout.backend import OnCompletion, Request, allowed_failures
 
 if TYPE_CHECKING:
     from lengthctl.config import EndpointSection
@@ -42,7 +42,7 @@ class EndpointBackend:
         """See `Backend.generate`. Token ids and logprobs stay empty: endpoints do not give them alike."""
         done: dict[str, Completion] = {}
         failures = 0
-        allowed = max(1.0, self._failure_budget * len(requests))
+        allowed = allowed_failures(self._failure_budget, len(requests))
         with ThreadPoolExecutor(self._settings.concurrency) as pool:
             futures = {pool.submit(self._complete, request): request for request in requests}
             for future in as_completed(futures):

@@ -55,7 +55,7 @@ class Event:
     token_ids: tuple[int, ...]
     logprobs: tuple[float, ...]
     finish: str | None
-    """vLLM's finish reason: `stop`, `length`, `abort`; None while it runs."""
+    """vLLM's finish reason: `stop`, `length`, `abort`; None while it runs. A refused request: `refused: ` and why."""
 
 
 def names_digest(state: Mapping[str, Any]) -> str:
@@ -85,6 +85,7 @@ class EngineActor:
         self._version = 0
         self._digest: str | None = None
         self._partial: dict[str, tuple[list[int], list[float]]] = {}
+        self._refused: list[Event] = []
         self._engine = LLMEngine.from_engine_args(
             EngineArgs(
                 model=settings.model,
@@ -112,19 +113,23 @@ class EngineActor:
         }
 
     def submit(self, requests: Sequence[tuple[str, tuple[int, ...], dict[str, Any]]]) -> None:
-        """Queue `(id, prompt ids, sampling fields)`; they join the next step."""
+        """Queue `(id, prompt ids, sampling fields)`; they join the next step. The next poll tells what was refused."""
         from vllm import SamplingParams
         from vllm.sampling_params import RequestOutputKind
 
         for request_id, prompt_ids, sampling in requests:
-            params = SamplingParams(
-                **sampling,
-                logprobs=0,
-                detokenize=False,
-                stop_token_ids=list(self._settings.stop_token_ids),
-                output_kind=RequestOutputKind.DELTA,
-            )
-            self._engine.add_request(request_id, {"prompt_token_ids": list(prompt_ids)}, params)
+            try:
+                params = SamplingParams(
+                    **sampling,
+                    logprobs=0,
+                    detokenize=False,
+                    stop_token_ids=list(self._settings.stop_token_ids),
+                    output_kind=RequestOutputKind.DELTA,
+                )
+                self._engine.add_request(request_id, {"prompt_token_ids": list(prompt_ids)}, params)
+            except Exception as error:  # vLLM raises several types: sampling out of range, a prompt over the context
+                self._refused.append(Event(request_id, (), (), f"refused: {error}"))
+                continue
             self._partial[request_id] = ([], [])
 
     def poll(self, max_steps: int, max_seconds: float) -> list[Event]:
@@ -136,7 +141,8 @@ class EngineActor:
                 break
             for output in self._engine.step():
                 self._collect(output, finished)
-        events = [
+        refused, self._refused = self._refused, []
+        events = refused + [
             Event(request_id, tuple(ids), tuple(logprobs), finished.get(request_id))
             for request_id, (ids, logprobs) in self._partial.items()
             if ids or request_id in finished

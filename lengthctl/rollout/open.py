@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import importlib.util
 import os
+from collections.abc import Callable
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from lengthctl.errors import MissingDependencyError, ModelError
@@ -16,16 +18,25 @@ if TYPE_CHECKING:
 
 __all__ = ["engine_layout", "open_backend", "open_pool"]
 
-_OBJECT_STORE_GIB = 0.75
+_SMALLEST_OBJECT_STORE_GIB = 0.75
+_WEIGHT_COPIES = 2.5
+"""Two versions of the weights in bf16 lie in the object store while one takes the place of the other."""
 
 
-def open_backend(config: Config, tokenizer: LoadedTokenizer | None, *, context_tokens: int) -> Backend:
+def _silent(line: str) -> None:
+    pass
+
+
+def open_backend(
+    config: Config, tokenizer: LoadedTokenizer | None, *, context_tokens: int, say: Callable[[str], None] = _silent
+) -> Backend:
     """The configured backend, started.
 
     Args:
         config: `config.rollout` chooses.
         tokenizer: of the model; only the vLLM pool needs it.
         context_tokens: longest prompt plus limit.
+        say: told of engines that are replaced or silent.
 
     Raises:
         MissingDependencyError: vLLM is not installed.
@@ -35,22 +46,22 @@ def open_backend(config: Config, tokenizer: LoadedTokenizer | None, *, context_t
     match config.rollout.backend:
         case "vllm":
             assert tokenizer is not None
-            return open_pool(config, tokenizer, context_tokens=context_tokens)
+            return open_pool(config, tokenizer, context_tokens=context_tokens, say=say)
         case "endpoint":
             from lengthctl.rollout.endpoint import EndpointBackend
 
             assert config.rollout.endpoint is not None
             return EndpointBackend(config.rollout.endpoint, config.rollout.failure_budget)
         case "scripted":
-            from pathlib import Path
-
             from lengthctl.rollout.scripted import ScriptedBackend
 
             assert config.rollout.script is not None
             return ScriptedBackend.from_file(Path(config.rollout.script))
 
 
-def open_pool(config: Config, tokenizer: LoadedTokenizer, *, context_tokens: int) -> RolloutPool:
+def open_pool(
+    config: Config, tokenizer: LoadedTokenizer, *, context_tokens: int, say: Callable[[str], None] = _silent
+) -> RolloutPool:
     """A Ray pool of vLLM engines; see `open_backend`."""
     if importlib.util.find_spec("vllm") is None:
         raise MissingDependencyError(
@@ -64,7 +75,7 @@ def open_pool(config: Config, tokenizer: LoadedTokenizer, *, context_tokens: int
     engines, threads = engine_layout(config)
     length = config.rollout.max_model_len or context_tokens
     _check_context(config, length, context_tokens)
-    connect(cpus=engines * threads, object_store_gib=_OBJECT_STORE_GIB)
+    connect(cpus=engines * threads, object_store_gib=_object_store_gib(resolve_model(config.model.name)))
     settings = [
         EngineSettings(
             model=resolve_model(config.model.name),
@@ -79,7 +90,19 @@ def open_pool(config: Config, tokenizer: LoadedTokenizer, *, context_tokens: int
         )
         for i in range(engines)
     ]
-    return RolloutPool(settings, tokenizer.decode, config.rollout.failure_budget)
+    return RolloutPool(
+        settings,
+        tokenizer.decode,
+        failure_budget=config.rollout.failure_budget,
+        stall_seconds=config.rollout.stall_seconds,
+        say=say,
+    )
+
+
+def _object_store_gib(model: str) -> float:
+    """From the size of the checkpoint's files, which are at least as wide as bf16; of a hub id nothing is known."""
+    size = sum(file.stat().st_size for file in Path(model).glob("*.safetensors")) if Path(model).is_dir() else 0
+    return max(_SMALLEST_OBJECT_STORE_GIB, _WEIGHT_COPIES * size / 2**30)
 
 
 def engine_layout(config: Config) -> tuple[int, int]:

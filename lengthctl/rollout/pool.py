@@ -1,20 +1,24 @@
 """The pool: the driver owns every sample, engines only add tokens to them.
 
-Slots are refilled at every poll, so a finished request makes room at once. Which request goes next is the order
-given; what an engine does is decided here and nowhere else.
+Free slots are refilled at every poll, across prompt groups, in the order of `scheduler.py`. An engine that dies, fails
+or stops answering is replaced and armed with the current weights; its unfinished requests go on from the tokens that
+the driver has. What is waited for too long is named.
 """
 
 from __future__ import annotations
 
-from collections import deque
+import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from lengthctl.errors import EngineError, FailureBudgetError, WeightSyncError
-from lengthctl.records import Completion, FinishReason
-from lengthctl.rollout.backend import OnCompletion, Request
-from lengthctl.rollout.engine_actor import EngineActor, EngineSettings, Event, names_digest
+from lengthctl.records import Completion
+from lengthctl.rollout.backend import OnCompletion, Request, allowed_failures
+from lengthctl.rollout.engine_actor import EngineSettings, names_digest
+from lengthctl.rollout.engine_handle import EngineHandle, EngineState, cause_of
+from lengthctl.rollout.prediction import LengthPredictor
+from lengthctl.rollout.samples import RunningCall
 from lengthctl.rollout.weights import WeightSnapshot
 
 if TYPE_CHECKING:
@@ -24,29 +28,22 @@ __all__ = ["RolloutPool"]
 
 _POLL_STEPS = 16
 _POLL_SECONDS = 2.0
+_NOTICE_SECONDS = 20.0
+"""Silence after which the pool says what it waits for."""
 _START_SECONDS = 600.0
-_SYNC_SECONDS = 300.0
-_STALL_SECONDS = 300.0
+"""An engine that is not built by then counts as hung; in all else `stall_seconds` decides."""
+_FRUITLESS_ENDS = 3
+"""Ends in a row without a single token after which an engine is given up."""
 
 
-@dataclass
-class _Engine:
-    """An engine as the driver sees it."""
+@dataclass(frozen=True)
+class _Asked:
+    """A call to an actor that has not answered yet."""
 
-    settings: EngineSettings
-    actor: Any
-    running: dict[str, _Sample] = field(default_factory=dict)
-
-
-@dataclass
-class _Sample:
-    """One request on its way; holds every token that was reported."""
-
-    request: Request
-    position: int
-    token_ids: list[int] = field(default_factory=list)
-    logprobs: list[float] = field(default_factory=list)
-    version: int = 0
+    engine: EngineHandle
+    key: str
+    state: EngineState
+    since: float
 
 
 class RolloutPool:
@@ -56,140 +53,221 @@ class RolloutPool:
         settings: one entry an engine.
         decode: token ids to text, special tokens left out.
         failure_budget: share of a call's requests that may fail before it raises, 0 to 1.
+        stall_seconds: an engine that does not answer for so long is replaced.
+        say: told of engines that are replaced, and of what a silent pool waits for.
     """
 
     def __init__(
-        self, settings: Sequence[EngineSettings], decode: Callable[[Sequence[int]], str], failure_budget: float = 0.02
+        self,
+        settings: Sequence[EngineSettings],
+        decode: Callable[[Sequence[int]], str],
+        *,
+        failure_budget: float = 0.02,
+        stall_seconds: float = 300.0,
+        say: Callable[[str], None] = lambda line: None,
     ) -> None:
         self._decode = decode
         self._failure_budget = failure_budget
+        self.stall_seconds = stall_seconds
+        self._say = say
         self._snapshot: WeightSnapshot | None = None
-        self._version = 0
-        self._engines = [_Engine(s, _start_actor(s)) for s in settings]
-        self._wait([e.actor.stats.remote() for e in self._engines], _START_SECONDS, "start")
+        self._predictor = LengthPredictor()
+        self._calls = 0
+        self.replaced = 0
+        """Engines replaced since the pool was opened."""
+        self._engines = [EngineHandle(s) for s in settings]
+        self._pending: dict[Any, _Asked] = {}
+        for engine in self._engines:
+            self._ask(engine, engine.start())
+        while any(engine.state is not EngineState.READY for engine in self._engines):
+            self._next_answers(None)
 
     @property
     def version(self) -> int:
-        """Version of the weights that every engine holds."""
-        return self._version
+        """Version of the weights that every working engine holds; 0 before the first sync."""
+        return self._snapshot.version if self._snapshot is not None else 0
+
+    def engine_pids(self) -> list[int]:
+        """Processes of the engines, in their order; waits for one that is being started."""
+        while any(engine.state is not EngineState.READY for engine in self._engines):
+            self._next_answers(None)
+        return [engine.pid() for engine in self._engines]
 
     def sync_weights(self, state: Mapping[str, torch.Tensor]) -> int:
         """Give every engine the same weights under the next version number, which is returned.
 
         Raises:
-            WeightSyncError: an engine refused them twice, or answers with another version or other names.
+            WeightSyncError: the engines refuse them, or answer with another version or other names.
+            EngineError: no engine is left.
         """
         import ray
 
-        snapshot = WeightSnapshot(ray.put(dict(state)), self._version + 1, names_digest(state))
-        for attempt in (1, 2):  # vLLM 0.31: after one failed load the next correct one fails as well
-            try:
-                answers = self._wait(
-                    [e.actor.sync.remote(snapshot.ref, snapshot.version, snapshot.digest) for e in self._engines],
-                    _SYNC_SECONDS,
-                    "weight sync",
-                )
-                break
-            except EngineError as error:
-                if attempt == 2:
-                    raise WeightSyncError(str(error), "Restart the run with `train --resume`") from error
-        for answer in answers:
-            if (answer["version"], answer["digest"]) != (snapshot.version, snapshot.digest):
-                raise WeightSyncError(f"an engine holds version {answer['version']}, not {snapshot.version}")
-        self._snapshot, self._version = snapshot, snapshot.version
+        former = self._snapshot
+        snapshot = WeightSnapshot(ray.put(dict(state)), self.version + 1, names_digest(state))
+        if former is not None and former.digest != snapshot.digest:
+            raise WeightSyncError("the weights have other names or shapes than those of the last sync")
+        self._snapshot = snapshot
+        for engine in self._engines:
+            if engine.state is EngineState.READY:
+                self._ask(engine, engine.arm(snapshot))
+        try:
+            self._settle()
+        except EngineError as error:
+            self._snapshot = former
+            raise WeightSyncError(str(error), "Restart the run with `train --resume`") from error
         return snapshot.version
 
     def generate(self, requests: Sequence[Request], on_completion: OnCompletion | None = None) -> list[Completion]:
         """See `Backend.generate`."""
-        import ray
-
-        queue = deque(_Sample(request, i, version=self._version) for i, request in enumerate(requests))
-        done: list[Completion | None] = [None] * len(requests)
-        polls: dict[Any, _Engine] = {}
-        failures = 0
-        while queue or any(e.running for e in self._engines):
-            for engine in self._engines:
-                self._refill(engine, queue)
-                if engine.running and engine not in polls.values():
-                    polls[engine.actor.poll.remote(_POLL_STEPS, _POLL_SECONDS)] = engine
-            ready, _ = ray.wait(list(polls), num_returns=1, timeout=_STALL_SECONDS)
-            if not ready:
-                raise EngineError(self._stall_message(), "See the engine's log in Ray's session folder")
-            for ref in ready:
-                engine = polls.pop(ref)
-                for event in self._wait([ref], _STALL_SECONDS, "generation")[0]:
-                    finished = self._apply(engine, event)
-                    if finished is None:
-                        continue
-                    sample, completion = finished
-                    done[sample.position] = completion
-                    failures += completion.finish is FinishReason.ERROR
+        self._calls += 1
+        self._predictor.forget_groups()
+        call = RunningCall(
+            requests,
+            name=str(self._calls),
+            version=self.version,
+            predictor=self._predictor,
+            decode=self._decode,
+        )
+        for engine in self._engines:
+            if engine.state is EngineState.READY:
+                call.add_engine(engine.key, engine.name, engine.settings.max_num_seqs)
+        try:
+            while call.is_open:
+                self._hand_out(call)
+                for completion in self._next_answers(call):
                     if on_completion is not None:
                         on_completion(completion)
-            if failures > max(1, self._failure_budget * len(requests)):
-                raise FailureBudgetError(
-                    f"{failures} of {len(requests)} completions failed, more than rollout.failure_budget allows"
-                )
-        return [completion for completion in done if completion is not None]
+                if call.failures > allowed_failures(self._failure_budget, len(requests)):
+                    raise FailureBudgetError(
+                        f"{call.failures} of {len(requests)} completions failed, more than rollout.failure_budget "
+                        f"= {self._failure_budget:g} allows"
+                    )
+        except BaseException:
+            for engine in self._engines:
+                engine.abort(call.held_by(engine.key))
+            raise
+        return call.completions()
 
-    def _refill(self, engine: _Engine, queue: deque[_Sample]) -> None:
-        batch = []
-        while queue and len(engine.running) < engine.settings.max_num_seqs:
-            sample = queue.popleft()
-            engine.running[sample.request.id] = sample
-            batch.append((sample.request.id, sample.request.prompt_ids, asdict(sample.request.sampling)))
-        if batch:
-            engine.actor.submit.remote(batch)
+    def _ask(self, engine: EngineHandle, ref: Any) -> None:
+        self._pending[ref] = _Asked(engine, engine.key, engine.state, time.monotonic())
 
-    def _apply(self, engine: _Engine, event: Event) -> tuple[_Sample, Completion] | None:
-        sample = engine.running[event.request_id]
-        sample.token_ids.extend(event.token_ids)
-        sample.logprobs.extend(event.logprobs)
-        if event.finish is None:
-            return None
-        del engine.running[event.request_id]
-        finish = {"stop": FinishReason.EOS, "length": FinishReason.LIMIT}.get(event.finish, FinishReason.ERROR)
-        return sample, Completion(
-            request_id=event.request_id,
-            text=self._decode(sample.token_ids),
-            token_ids=tuple(sample.token_ids),
-            logprobs=tuple(sample.logprobs),
-            finish=finish,
-            weight_version=sample.version,
-            engine=engine.settings.name,
-            error=f"engine ended it: {event.finish}" if finish is FinishReason.ERROR else None,
-        )
+    def _hand_out(self, call: RunningCall) -> None:
+        """Send what free slots allow, and keep one poll under way at every engine that has work."""
+        polled = {asked.key for asked in self._pending.values()}
+        submissions = call.assign()
+        for engine in self._engines:
+            sent = submissions.get(engine.key, [])
+            if engine.key in polled:
+                engine.submit(sent)
+            elif sent or call.held_by(engine.key):
+                if len(sent) == len(call.held_by(engine.key)):
+                    engine.gained_at = time.monotonic()
+                engine.submit(sent)
+                self._ask(engine, engine.poll(_POLL_STEPS, _POLL_SECONDS))
 
-    def _stall_message(self) -> str:
-        waiting = "; ".join(f"{e.settings.name}: {len(e.running)} requests" for e in self._engines if e.running)
-        return f"no engine has answered for {_STALL_SECONDS:.0f} s ({waiting})"
-
-    def _wait(self, refs: Sequence[Any], timeout: float, stage: str) -> list[Any]:
+    def _next_answers(self, call: RunningCall | None) -> list[Completion]:
+        """Wait for the next answer of any engine, take it in, and return what it ended."""
         import ray
 
-        try:
-            return list(ray.get(list(refs), timeout=timeout))
-        except ray.exceptions.RayError as error:
-            lines = str(error).strip().splitlines() or [type(error).__name__]
-            raise EngineError(f"an engine failed during {stage}: {lines[-1][:300]}") from error
+        silence = min(_NOTICE_SECONDS, self.stall_seconds)
+        ready, _ = ray.wait(list(self._pending), num_returns=1, timeout=silence)
+        if not ready:
+            return self._look_after_the_silent(call)
+        ended: list[Completion] = []
+        for ref in ready:
+            asked = self._pending.pop(ref)
+            engine = asked.engine
+            if asked.key != engine.key:
+                continue  # of an actor that was replaced
+            try:
+                answer = ray.get(ref)
+            except ray.exceptions.RayError as error:
+                ended.extend(self._replace(engine, cause_of(error), call))
+                continue
+            match asked.state:
+                case EngineState.STARTING:
+                    self._arm_or_ready(engine, call)
+                case EngineState.ARMING:
+                    ended.extend(self._check_armed(engine, answer, call))
+                case EngineState.READY:
+                    ended.extend(self._take_in(engine, answer, call))
+        return ended
+
+    def _take_in(self, engine: EngineHandle, events: Sequence[Any], call: RunningCall | None) -> list[Completion]:
+        now = time.monotonic()
+        if any(event.token_ids for event in events):
+            engine.fruitless_ends = 0
+        if events:
+            engine.gained_at = now
+        elif now - engine.gained_at > self.stall_seconds and call is not None and call.held_by(engine.key):
+            return self._replace(engine, f"no token for {now - engine.gained_at:.0f} s", call)
+        applied = [call.apply(engine.key, event) for event in events] if call is not None else []
+        return [completion for completion in applied if completion is not None]
+
+    def _arm_or_ready(self, engine: EngineHandle, call: RunningCall | None) -> None:
+        if self._snapshot is not None:
+            self._ask(engine, engine.arm(self._snapshot))
+            return
+        engine.state = EngineState.READY
+        if call is not None:
+            call.add_engine(engine.key, engine.name, engine.settings.max_num_seqs)
+
+    def _check_armed(
+        self, engine: EngineHandle, answer: Mapping[str, Any], call: RunningCall | None
+    ) -> list[Completion]:
+        assert self._snapshot is not None
+        held = (answer["version"], answer["digest"])
+        if held == (self._snapshot.version, self._snapshot.digest):
+            engine.state = EngineState.READY
+            if call is not None:
+                call.add_engine(engine.key, engine.name, engine.settings.max_num_seqs)
+            return []
+        return self._replace(engine, f"it holds weights {held[0]}, not {self._snapshot.version}", call)
+
+    def _look_after_the_silent(self, call: RunningCall | None) -> list[Completion]:
+        """Nothing has come for a while: say what is waited for, and replace what has been silent too long."""
+        ended: list[Completion] = []
+        for ref, asked in list(self._pending.items()):
+            engine, waited = asked.engine, time.monotonic() - asked.since
+            patience = _START_SECONDS if asked.state is EngineState.STARTING else self.stall_seconds
+            held = len(call.held_by(engine.key)) if call is not None else 0
+            if waited < patience:
+                self._say(
+                    f"waiting for {engine.name}, which {asked.state} ({held} requests): no answer for {waited:.0f} s; "
+                    f"it is replaced after {patience:.0f} s"
+                )
+                continue
+            del self._pending[ref]
+            ended.extend(self._replace(engine, f"no answer for {waited:.0f} s", call))
+        return ended
+
+    def _replace(self, engine: EngineHandle, cause: str, call: RunningCall | None) -> list[Completion]:
+        """Start the engine anew; its requests wait for whichever engine is free first.
+
+        Raises:
+            EngineError: it ended again and again without a token.
+        """
+        ended = call.lose_engine(engine.key, cause) if call is not None else []
+        engine.fruitless_ends += 1
+        never_worked = engine.state is EngineState.STARTING and engine.incarnation == 1
+        if never_worked or engine.fruitless_ends >= _FRUITLESS_ENDS:
+            engine.kill()
+            remedy = "See the engine's log in Ray's session folder"
+            raise EngineError(f"{engine.name} ended {engine.fruitless_ends} times in a row: {cause}", remedy)
+        self._say(f"{engine.name} is replaced: {cause}")
+        self.replaced += 1
+        self._ask(engine, engine.start())
+        return ended
+
+    def _settle(self) -> None:
+        """Wait until no engine takes weights and one is ready; others may still be starting anew."""
+        states = {engine.state for engine in self._engines}
+        while EngineState.ARMING in states or EngineState.READY not in states:
+            self._next_answers(None)
+            states = {engine.state for engine in self._engines}
 
     def close(self) -> None:
         """See `Backend.close`."""
-        import ray
-
         for engine in self._engines:
-            if ray.is_initialized():
-                ray.kill(engine.actor)
-        self._engines = []
-
-
-def _start_actor(settings: EngineSettings) -> Any:
-    import ray
-
-    remote = ray.remote(
-        num_cpus=settings.threads,
-        max_restarts=0,
-        max_task_retries=0,  # a repeated call would run with other weights, and count twice
-        runtime_env={"env_vars": settings.environment()},
-    )(EngineActor)
-    return remote.remote(settings)
+            engine.kill()
+        self._engines, self._pending = [], {}

@@ -58,7 +58,7 @@ def _lora_deltas(model: Any) -> dict[str, torch.Tensor]:
     for name, module in model.named_modules():
         if isinstance(module, LoraLayer):
             for adapter in module.active_adapters:
-                if adapter in module.lora_A:
+                if adapter in module.lora_A or adapter in module.lora_embedding_A:
                     key = _checkpoint_name(f"{name}.weight")
                     assert key is not None
                     delta = module.get_delta_weight(adapter)

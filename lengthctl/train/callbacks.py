@@ -54,6 +54,7 @@ class LiveView(TrainerCallback):  # type: ignore[misc]
         )
         self._bar.update(
             state.global_step,
+            total=state.max_steps,
             reward=logs["reward"],
             deviation=deviation,
             rollout_tok_s=logs.get("speed/rollout_tokens_per_second"),

@@ -58,15 +58,19 @@ def packed_logprobs(model: Any, packed: PackedRows) -> tuple[torch.Tensor, torch
 def packing_obstacle(model: Any, temperature: float) -> str | None:
     """Why this model's rows cannot be packed; None when they can.
 
-    A tiny batch is computed both ways, so that an architecture that looks beyond the mask (recurrent layers, sliding
-    windows, position schemes of its own) or whose head is more than one matrix is found out. Call it before the model
+    A tiny batch is computed both ways, so that an architecture that looks beyond the mask (recurrent layers, position
+    schemes of its own) or whose head is more than one matrix is found out; windows, wider than that batch, are read
+    from the config. Call it before the model
     is wrapped for training.
     """
-    attention = getattr(model.config.get_text_config(), "_attn_implementation", None)
+    config = model.config.get_text_config()
+    attention = getattr(config, "_attn_implementation", None)
     if attention not in ("sdpa", "eager"):
         return f"{attention} attention takes no mask of its own"
+    if _has_windows(config):
+        return "some layers of the model look back over a window only"
     parameter = next(model.parameters())
-    batch = _probe(model.config.get_text_config().vocab_size, parameter.device)
+    batch = _probe(config.vocab_size, parameter.device)
     was_training = model.training
     model.eval()
     try:
@@ -77,6 +81,13 @@ def packing_obstacle(model: Any, temperature: float) -> str | None:
         model.train(was_training)
     gap = float((packed - plain).abs().max())
     return None if gap <= _TOLERANCE else f"packed and separate rows differ by {gap:.2g} in logprob"
+
+
+def _has_windows(config: Any) -> bool:
+    layers = getattr(config, "layer_types", None)
+    if layers:
+        return any(kind != "full_attention" for kind in layers)
+    return getattr(config, "sliding_window", None) is not None and getattr(config, "use_sliding_window", True)
 
 
 def _probe(vocabulary: int, device: torch.device) -> dict[str, torch.Tensor]:

@@ -9,6 +9,7 @@ Read against TRL 1.16.0; the overrides are the methods of `LengthTrainer`.
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Sequence
 from typing import Any
@@ -43,7 +44,7 @@ class LengthTrainer(GRPOTrainer):  # type: ignore[misc]  # TRL is untyped
 
     Args:
         generation: adapter that TRL takes for its vLLM client.
-        reward: the combined reward; its parts are logged as `reward_parts/<name>`.
+        reward: the combined reward, which logs its parts by itself.
         keep_best, keep_worst: members of each group that are trained; None trains all.
         micro_batch_tokens: padded tokens of one forward; None takes a batch whole.
         share_prompts: a group's prompt is computed once where the model allows it (`packing_obstacle` says why not).
@@ -75,7 +76,6 @@ class LengthTrainer(GRPOTrainer):  # type: ignore[misc]  # TRL is untyped
         self._last_loaded_step = -1
         generation.bind(self)
         self._generation = generation
-        self._reward = reward
         self._keep = None if keep_best is None and keep_worst is None else (keep_best or 0, keep_worst or 0)
         self._micro_batch_tokens = micro_batch_tokens
         self._rollout_log = rollout_log
@@ -83,7 +83,7 @@ class LengthTrainer(GRPOTrainer):  # type: ignore[misc]  # TRL is untyped
         # training forward itself. With more, TRL computes old logprobs by a forward of its own.
         self._ratio_in_forward = self.num_iterations == 1 and args.steps_per_generation == 1
         self._forward_batch: dict[str, Any] | None = None
-        self._own_rewards: list[float] = []
+        self._own_rewards: list[float | None] = []
         self.packing_obstacle = self._prepare_packing() if share_prompts else "train.share_prompts is off"
 
     def _prepare_packing(self) -> str | None:
@@ -113,7 +113,9 @@ class LengthTrainer(GRPOTrainer):  # type: ignore[misc]  # TRL is untyped
         """Rows of the extremes; the advantages keep the baseline of their whole group."""
         assert self._keep is not None
         local = len(batch["completion_ids"])
-        kept = select_extremes(self._own_rewards, self.num_generations, *self._keep)
+        counts = batch["completion_mask"].any(dim=1).tolist()  # TRL can mask truncated completions whole
+        rewards = [value if counted else None for value, counted in zip(self._own_rewards, counts, strict=True)]
+        kept = select_extremes(rewards, self.num_generations, *self._keep)
         batch = take_rows(batch, kept)
         tokens = batch["completion_mask"].sum()
         batch["num_items_in_batch"] = self.accelerator.gather(tokens).sum()
@@ -123,7 +125,7 @@ class LengthTrainer(GRPOTrainer):  # type: ignore[misc]  # TRL is untyped
     def _calculate_rewards(
         self, inputs: list[dict[str, Any]], prompts: list[Any], completions: list[Any], completion_ids_list: list[Any]
     ) -> torch.Tensor:
-        """Adds: truncation as a column, every part of the reward and length adherence in the log."""
+        """Adds: truncation as a column, length adherence in the log, a record of every completion."""
         done = self._generation.completions
         for row, completion in zip(inputs, done, strict=True):
             row["is_truncated"] = completion.is_truncated
@@ -131,20 +133,12 @@ class LengthTrainer(GRPOTrainer):  # type: ignore[misc]  # TRL is untyped
         failed = [i for i, completion in enumerate(done) if completion.finish is FinishReason.ERROR]
         start = self.accelerator.process_index * len(done)
         rewards[[start + i for i in failed]] = torch.nan
-        self._own_rewards = rewards[start : start + len(done)].nan_to_num(0.0).sum(dim=1).tolist()
-        self._log_parts(inputs, completions)
+        own = rewards[start : start + len(done), 0].tolist()
+        self._own_rewards = [None if math.isnan(value) else value for value in own]
         self._log_adherence(inputs, done)
         if self._rollout_log is not None and self.model.training:
             self._rollout_log.write(self.state.global_step + 1, inputs, done, self._own_rewards)
         return rewards
-
-    def _log_parts(self, inputs: list[dict[str, Any]], completions: list[Any]) -> None:
-        mode = "train" if self.model.training else "eval"
-        columns = {key: [row[key] for row in inputs] for key in inputs[0] if key not in ("prompt", "completion")}
-        for name, values in self._reward.components(completions, **columns).items():
-            known = [v for v in values if v is not None]
-            if known:
-                self._metrics[mode][f"reward_parts/{name}"].append(sum(known) / len(known))
 
     def _log_adherence(self, inputs: list[dict[str, Any]], done: Sequence[Completion]) -> None:
         mode = "train" if self.model.training else "eval"
@@ -158,7 +152,7 @@ class LengthTrainer(GRPOTrainer):  # type: ignore[misc]  # TRL is untyped
                 tokenizer=self.processing_class,
             )
             for i, (row, completion) in enumerate(zip(inputs, done, strict=True))
-            if row.get("target")
+            if row.get("target") and completion.finish is not FinishReason.ERROR
         ]
         for name, value in adherence(scored).items() if scored else ():
             self._metrics[mode][name].append(value)
@@ -264,8 +258,9 @@ class LengthTrainer(GRPOTrainer):  # type: ignore[misc]  # TRL is untyped
             outside = (ratio > high) | (ratio < (0.0 if low is None else low))
             clipped = ratio.masked_fill(outside, 0.0)
         used = ratio[batch["completion_mask"].bool()] if level == "token" else ratio.flatten()
-        self._metrics["train"]["sampling/importance_sampling_ratio/mean"].append(used.mean().item())
-        self._metrics["train"]["sampling/importance_sampling_ratio/max"].append(used.max().item())
+        if used.numel():
+            self._metrics["train"]["sampling/importance_sampling_ratio/mean"].append(used.mean().item())
+            self._metrics["train"]["sampling/importance_sampling_ratio/max"].append(used.max().item())
         return clipped
 
     def prediction_step(self, model: Any, inputs: Any, prediction_loss_only: bool, ignore_keys: Any = None) -> Any:

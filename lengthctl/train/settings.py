@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from lengthctl.errors import ConfigError, Problem, first_line
 from lengthctl.trl_fields import TRAINER_DEFAULTS
 
 if TYPE_CHECKING:
@@ -21,7 +22,11 @@ def completion_limit(config: Config) -> int:
 
 
 def build_grpo_config(config: Config, run: RunFolder) -> GRPOConfig:
-    """TRL's config object of a run."""
+    """TRL's config object of a run.
+
+    Raises:
+        ConfigError: TRL refuses an option.
+    """
     import torch
     from trl import GRPOConfig
 
@@ -29,11 +34,15 @@ def build_grpo_config(config: Config, run: RunFolder) -> GRPOConfig:
     values = {**TRAINER_DEFAULTS, **config.trainer}
     if "generation_batch_size" in config.trainer:  # TRL takes one of the two
         del values["steps_per_generation"]
-    return GRPOConfig(
-        **values,
-        output_dir=str(run.checkpoints),
-        run_name=run.path.name,
-        seed=config.run.seed,
-        use_cpu=on_cpu,
-        dataloader_pin_memory=not on_cpu,
-    )
+    try:
+        return GRPOConfig(
+            **values,
+            output_dir=str(run.checkpoints),
+            run_name=run.path.name,
+            seed=config.run.seed,
+            use_cpu=on_cpu,
+            dataloader_pin_memory=not on_cpu,
+        )
+    except (ValueError, TypeError, ImportError) as error:
+        problem = Problem("trainer", f"TRL refuses it: {first_line(error)}")
+        raise ConfigError(str(run.path), [problem], "Change the options under `trainer:`") from error

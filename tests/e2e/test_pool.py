@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import signal
 from collections.abc import Iterator
 from typing import Any
 
@@ -17,6 +19,7 @@ from lengthctl.rollout.weights import checkpoint_state
 
 pytestmark = pytest.mark.e2e
 
+SAID: list[str] = []
 GREEDY = Sampling(temperature=0.0, max_tokens=16)
 
 
@@ -29,17 +32,20 @@ def pool() -> Iterator[Any]:
         rollout=RolloutConfig(engines=2, threads=1, max_num_seqs=3),
         rewards=[RewardSpec(name="log_ratio")],
     )
-    opened = open_pool(config, load_tokenizer(config.model), context_tokens=128)
+    opened = open_pool(config, load_tokenizer(config.model), context_tokens=128, say=SAID.append)
     yield opened
     opened.close()
     disconnect()
 
 
-def generate(pool: Any, count: int = 8) -> list[Completion]:
+def generate(pool: Any, *, long: bool = False, on_completion: Any = None) -> list[Completion]:
+    """Eight greedy completions of 16 tokens, or 24 sampled ones of 48."""
     tokenizer = load_tokenizer(ModelConfig(name=BUNDLED))
-    words = ("rain", "bread", "a lighthouse", "chess", "winter", "the moon", "a train", "tea")
-    prompts = [tokenizer.prompt_ids([{"role": "user", "content": f"Tell me of {word}."}]) for word in words[:count]]
-    done: list[Completion] = pool.generate([Request(str(i), ids, GREEDY) for i, ids in enumerate(prompts)])
+    words = ("rain", "bread", "a lighthouse", "chess", "winter", "the moon", "a train", "tea") * (3 if long else 1)
+    prompts = [tokenizer.prompt_ids([{"role": "user", "content": f"Tell me of {word}."}]) for word in words]
+    sampling = Sampling(max_tokens=48) if long else GREEDY
+    requests = [Request(str(i), ids, sampling) for i, ids in enumerate(prompts)]
+    done: list[Completion] = pool.generate(requests, on_completion)
     return done
 
 
@@ -71,6 +77,59 @@ def test_weights_are_synced_exactly_to_every_engine(pool: Any) -> None:
     assert all(a != b for a, b in zip(tokens(first), tokens(other), strict=True))
     pool.sync_weights(state)
     assert tokens(generate(pool)) == tokens(first)
+
+
+def test_a_killed_engine_is_replaced_and_nothing_is_lost(pool: Any) -> None:
+    """Killed in mid-rollout under weights that are not the checkpoint's: the new engine must hold those."""
+    import torch
+
+    state = checkpoint_state(load_policy(ModelConfig(name=BUNDLED)), torch.bfloat16)
+    noise = torch.Generator().manual_seed(1)
+    pool.sync_weights({n: v + 0.02 * torch.randn(v.shape, generator=noise).to(v.dtype) for n, v in state.items()})
+    expected = tokens(generate(pool))
+    victim, *_ = pool.engine_pids()
+    replaced = pool.replaced
+    seen: list[str] = []
+
+    def kill_at_the_first(completion: Completion) -> None:
+        if not seen:
+            os.kill(victim, signal.SIGKILL)
+        seen.append(completion.request_id)
+
+    done = generate(pool, on_completion=kill_at_the_first, long=True)
+    assert pool.replaced == replaced + 1
+    assert sorted(seen) == sorted(c.request_id for c in done)
+    assert len(seen) == len(set(seen)) == 24
+    assert all(len(c.logprobs) == len(c.token_ids) for c in done)
+    assert {c.finish for c in done} <= {FinishReason.EOS, FinishReason.LIMIT}
+    assert all(len(c.token_ids) == 48 for c in done if c.finish is FinishReason.LIMIT)
+    assert victim not in pool.engine_pids()
+    assert tokens(generate(pool)) == expected
+    pool.sync_weights(state)
+
+
+def test_a_hung_engine_is_named_and_replaced(pool: Any) -> None:
+    victim, *_ = pool.engine_pids()
+    replaced = pool.replaced
+    pool.stall_seconds = 6.0
+    os.kill(victim, signal.SIGSTOP)
+    try:
+        done = generate(pool, long=True)
+    finally:
+        pool.stall_seconds = 300.0
+    assert len({c.request_id for c in done}) == 24
+    assert {c.finish for c in done} <= {FinishReason.EOS, FinishReason.LIMIT}
+    assert pool.replaced == replaced + 1
+    assert any("no answer for" in line for line in SAID)
+
+
+def test_a_request_that_the_engine_refuses_is_a_failure_with_its_cause(pool: Any) -> None:
+    requests = [Request(str(i), (1, 2, 3), GREEDY) for i in range(3)]
+    hot = Request("hot", (1, 2, 3), Sampling(temperature=-1.0, max_tokens=4))
+    done = pool.generate([*requests, hot])
+    assert done[3].finish is FinishReason.ERROR
+    assert "refused" in str(done[3].error)
+    assert {c.finish for c in done[:3]} <= {FinishReason.EOS, FinishReason.LIMIT}
 
 
 def test_incomplete_weights_are_refused_and_do_not_count(pool: Any) -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from lengthctl.config import config_digest, load_config
+from lengthctl.config import config_digest, explained_yaml, load_config
 from lengthctl.errors import ConfigError
 
 RECIPES = sorted((Path(__file__).parents[2] / "configs").glob("*.yaml"))
@@ -60,14 +60,66 @@ def test_refusals(tmp_path: Path, text: str, match: str) -> None:
         ("trainer.learning_rate=fast", "TRL wants float, found str"),
         ("trainer.seed=1", "set run.seed"),
         ("trainer.vllm_mode=server", "see the rollout section"),
-        ("trainer.num_generations=7", "7 does not divide the generation batch 128"),
+        ("trainer.num_generations=7", "7 does not divide the generation batch 64"),
         ("trainer.steps_per_generation=2", "train.keep_best  needs trainer.steps_per_generation = 1"),
+        ("trainer.num_generations=null", "trainer.num_generations"),
+        ("trainer.learning_rate=.nan", "a finite number is needed"),
+        ("trainer.temperature=2.5", "up to 2"),
+        ("trainer.top_p=0.9", "biases the importance ratio"),
+        ("trainer.loss_type=gropo", "not one of dapo, grpo"),
+        ("trainer.generation_kwargs={min_p: 0.1}", "does not reach the engines"),
+        ("train.keep_worst=20", "= 22, and trainer.num_generations = 8: keep 1 to 8"),
+        ("prompts.wordings=[hello]", "a wording holds"),
+        ("prompts.targets=[10, 10]", "two targets are called '10'"),
+        ("prompts.targets=[{value: 10.5}]", "whole length of at least 1, found 10.5"),
+        ("prompts.targets=[true]", "prompts"),
+        ("prompts.eval_split=test", "eval_split has no effect: builtin"),
+        ("evaluate.max_tokens=10", "0.9 x evaluate.max_tokens = 9"),
+        ("rewards.log_ratio.weight=.inf", "rewards.log_ratio.weight"),
+        ("rewards.log_ratio.role=gate", "there are only gates"),
+        (
+            "rewards.log_ratio.args={factr: 2}",
+            "rewards.log_ratio  log_ratio has no argument 'factr'; did you mean factor",
+        ),
+        ("run.name=../elsewhere", "one folder name"),
+        ("run.seed=-1", "run.seed"),
         ("prompts.targets=[5000]", "5000 x 1.4 = 7000 tokens, but 0.9 x trainer.max_completion_length = 230"),
     ],
 )
 def test_trainer_and_cross_section_refusals(override: str, match: str) -> None:
     with pytest.raises(ConfigError, match=match):
         load_config(RECIPES[0], [override])
+
+
+def test_problems_of_several_kinds_are_told_together() -> None:
+    overrides = ["prompts.targets=[100000]", "train.keep_best=20", "model.nme=1", "trainer.foo=1", "run.seed=a: b: c"]
+    with pytest.raises(ConfigError) as caught:
+        load_config(RECIPES[0], [*overrides, "rollout.backend=endpoint"])
+    told = {problem.where for problem in caught.value.problems}
+    expected = {"prompts.targets", "train.keep_best", "model.nme", "trainer.foo", "run.seed", "rollout"}
+    assert expected <= told
+
+
+def test_keys_of_engines_have_no_effect_without_engines() -> None:
+    endpoint = ["rollout.backend=endpoint", "rollout.endpoint={base_url: 'http://127.0.0.1:1/v1', model: m}"]
+    load_config(RECIPES[0], endpoint)
+    with pytest.raises(ConfigError, match=r"rollout\.engines  has no effect with rollout\.backend = endpoint"):
+        load_config(RECIPES[0], [*endpoint, "rollout.engines=2"])
+
+
+def test_a_config_in_another_encoding_is_named(tmp_path: Path) -> None:
+    path = tmp_path / "a.yaml"
+    path.write_bytes("run: {name: caf\xe9}\n".encode("latin-1"))
+    with pytest.raises(ConfigError, match="is not UTF-8"):
+        load_config(path)
+
+
+def test_the_explained_text_is_the_config(tmp_path: Path) -> None:
+    config = load_config(RECIPES[0], ["prompts.wordings=['{request}\u2028{length}\x85']"])
+    path = tmp_path / "again.yaml"
+    path.write_text(explained_yaml(config), encoding="utf-8")
+    assert "# Padded tokens of one forward" in path.read_text(encoding="utf-8")
+    assert load_config(path) == config
 
 
 def test_only_max_steps_may_change() -> None:

@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 
 from lengthctl.errors import DataError
 from lengthctl.length import Relation, Target
-from lengthctl.prompts import build_length_prompts, describe_target, load_seed_prompts
+from lengthctl.prompt_sources import load_seed_prompts
+from lengthctl.prompts import build_length_prompts, describe_target
 
 
 def config(source: object = "builtin", **changes: Any) -> Any:
@@ -57,6 +58,11 @@ def test_own_file_is_split_without_overlap(tmp_path: Path) -> None:
         ('{"prompt": " "}\n', "is empty"),
         ('{"prompt": 3}\n', "text or a list"),
         ("", "no train prompts"),
+        ('{"prompt": [{"role": "user", "content": null}]}\n', "content of a message is text, found NoneType"),
+        ('{"prompt": [{"role": "user", "content": [{"type": "text"}]}]}\n', "content of a message is text, found list"),
+        ('{"prompt": [{"role": "alien", "content": "a"}]}\n', "role 'alien' is not one of"),
+        ('{"prompt": [{"role": "system", "content": "a"}]}\n', "the last message is not the user's"),
+        ('{"prompt": "\\ud800"}\n', "half a surrogate pair"),
     ],
 )
 def test_bad_files_are_named(tmp_path: Path, text: str, match: str) -> None:
@@ -80,3 +86,38 @@ def test_a_small_file_is_split_too(texts: list[str]) -> None:
     assert all(sides)
     assert not sides[0] & sides[1]
     assert len(sides[0] | sides[1]) == len(texts)
+
+
+def write_rows(path: Path, *texts: str, **columns: Any) -> Path:
+    path.write_text("".join(json.dumps({"prompt": text, **columns}) + "\n" for text in texts))
+    return path
+
+
+def test_a_held_out_text_is_never_trained(tmp_path: Path) -> None:
+    source = write_rows(tmp_path / "a.jsonl", "one", "two", "three")
+    held_out = write_rows(tmp_path / "b.jsonl", "two", "four")
+    both = config(source, eval_source=str(held_out))
+    train, evaluated = load_seed_prompts(both, "train"), load_seed_prompts(both, "eval")
+    assert [s.messages[0]["content"] for s in train] == ["one", "three"]
+    assert [s.messages[0]["content"] for s in evaluated] == ["two", "four"]
+
+
+def test_builtin_with_a_held_out_set_of_ones_own(tmp_path: Path) -> None:
+    mixed = config("builtin", eval_source=str(write_rows(tmp_path / "b.jsonl", "mine")))
+    assert [s.messages[0]["content"] for s in load_seed_prompts(mixed, "eval")] == ["mine"]
+    assert len(load_seed_prompts(mixed, "train")) >= 150
+    turned = config(tmp_path / "b.jsonl", eval_source="builtin")
+    assert len(load_seed_prompts(turned, "eval")) >= 50
+
+
+def test_columns_that_mean_something_else_do_not_travel(tmp_path: Path) -> None:
+    path = tmp_path / "p.jsonl"
+    path.write_text('{"question": "Q", "prompt": "RAW", "image": 3, "kind": "a"}\n{"question": "R", "kind": "b"}\n')
+    seeds = [s for side in ("train", "eval") for s in load_seed_prompts(config(path, column="question"), side)]
+    assert {s.messages[0]["content"] for s in seeds} == {"Q", "R"}
+    assert all(set(s.columns) == {"kind"} for s in seeds)
+
+
+def test_one_word_is_singular() -> None:
+    assert describe_target(Target(1)) == "about 1 word"
+    assert describe_target(Target(1, Relation.RANGE, high=2)) == "1 to 2 words"

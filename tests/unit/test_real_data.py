@@ -11,7 +11,8 @@ import pytest
 
 from lengthctl.config import PromptsConfig
 from lengthctl.length import BandKind, Relation, Target, ruler_band
-from lengthctl.prompts import build_length_prompts, load_seed_prompts
+from lengthctl.prompt_sources import load_seed_prompts
+from lengthctl.prompts import build_length_prompts
 
 DATA = os.environ.get("LENGTHCTL_DATA")
 pytestmark = pytest.mark.skipif(DATA is None, reason="LENGTHCTL_DATA does not name the folder of development data")

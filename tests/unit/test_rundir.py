@@ -21,9 +21,36 @@ def test_a_used_folder_is_refused_with_the_ways_out(tmp_path: Path) -> None:
     RunFolder.create(config(tmp_path), "quick").close()
     with pytest.raises(RunFolderError, match=r"--resume .*--clean.*run\.name"):
         RunFolder.create(config(tmp_path), "quick")
-    (tmp_path / "quick" / "old").mkdir()
+    (tmp_path / "quick" / "samples").mkdir()
+    (tmp_path / "quick" / "notes.txt").write_text("of the user")
     RunFolder.create(config(tmp_path), "quick", clean=True).close()
-    assert not (tmp_path / "quick" / "old").exists()
+    assert not (tmp_path / "quick" / "samples").exists()
+    assert (tmp_path / "quick" / "notes.txt").read_text() == "of the user"
+
+
+def test_a_folder_of_others_is_left_alone(tmp_path: Path) -> None:
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "thesis.txt").write_text("x")
+    for clean in (False, True):
+        with pytest.raises(RunFolderError, match=r"holds files of others \(thesis\.txt\)"):
+            RunFolder.create(config(tmp_path), "mine", clean=clean)
+    assert (tmp_path / "mine" / "thesis.txt").exists()
+
+
+def test_a_folder_that_cannot_be_made_is_named(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("x")
+    with pytest.raises(RunFolderError, match="cannot be made"):
+        RunFolder.create(config(tmp_path / "file"), "quick")
+
+
+def test_more_steps_drop_the_results_of_fewer(tmp_path: Path) -> None:
+    run = RunFolder.create(config(tmp_path), "quick")
+    run.close()
+    run.summary.write_text("{}")
+    RunFolder.resume(run.path, config(tmp_path, "run.name=quick")).close()
+    assert run.summary.exists()
+    RunFolder.resume(run.path, config(tmp_path, "trainer.max_steps=500")).close()
+    assert not run.summary.exists()
 
 
 def test_a_folder_in_use_is_named(tmp_path: Path) -> None:

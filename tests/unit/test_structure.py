@@ -16,7 +16,7 @@ TIERS = [
     {"degeneration"},
     {"scoring"},
     {"rewards"},
-    {"prompts", "models", "config", "trl_fields", "rundir", "progress", "memory"},
+    {"prompts", "prompt_sources", "models", "config", "trl_fields", "rundir", "progress", "memory"},
     {"rollout", "decode"},
     {"data_gen", "train", "evaluate"},
     {"pipelines"},

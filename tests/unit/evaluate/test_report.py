@@ -95,7 +95,12 @@ def test_missing_and_torn_summary_are_named(run: Path) -> None:
 
 
 def test_card_tells_both_sides_with_intervals(run: Path) -> None:
-    card = model_card(json.loads((run / "summary.json").read_text()))
+    summary = json.loads((run / "summary.json").read_text())
+    summary["config"]["model"] |= {"chat_template": "chatml", "system_prompt": None}
+    summary["change"]["by_target"]["10"]["fm"] = {"value": -0.2, "low": -0.3, "high": -0.1, "n": 4}
+    card = model_card({**summary, "config_digest": "abc"})
+    assert "PM" not in card.split("## What got worse")[1].split("##")[0]
+    assert "- FM, 10: by 20.0 points" in card
     assert card.startswith("---\nlibrary_name: transformers")
     assert "| FM | " in card
     assert "quality was not measured" in " ".join(card.split())

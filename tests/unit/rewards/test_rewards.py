@@ -9,9 +9,10 @@ from pathlib import Path
 import pytest
 
 from lengthctl.errors import RewardError
-from lengthctl.length import Relation, Target
+from lengthctl.length import Relation, Target, Unit
 from lengthctl.rewards import load_rewards
-from lengthctl.rewards.combine import Combined, Part, build_reward
+from lengthctl.rewards.build import build_reward
+from lengthctl.rewards.combine import Combined, Part
 
 LENGTHS = [0, 50, 90, 100, 110, 150, 200, 400]
 # Target 100 words. Values follow from the formulas in each class's docstring.
@@ -95,6 +96,77 @@ def test_a_broken_reward_is_an_error_not_a_score() -> None:
     broken = Combined((Part("bad", lambda completions, **_: [float("nan")], 1.0, "reward"),))
     with pytest.raises(RewardError, match="bad returned nan"):
         broken(["text"])
+
+
+def test_a_negative_weight_does_not_pay_for_cutting_off() -> None:
+    combined = Combined(
+        (
+            Part("length", build_reward("band", {}), -1.0, "reward"),
+            Part("stop", build_reward("natural_stop", {}), 1.0, "gate"),
+        )
+    )
+    finished, cut = combined([words(10)] * 2, target=[90] * 2, is_truncated=[False, True])
+    assert finished is not None
+    assert cut is not None
+    assert finished > cut
+
+
+def test_parts_are_logged_once_where_trl_listens() -> None:
+    told: list[tuple[str, float]] = []
+    combined = Combined((Part("length", build_reward("band", {}), 1.0, "reward"),))
+    combined([words(10), words(30)], target=[10, 10], log_metric=lambda name, value: told.append((name, value)))
+    assert told == [("reward_parts/length", 0.5)]
+
+
+def test_targets_in_tokens_are_counted_with_the_tokenizer() -> None:
+    class Letters:
+        def encode(self, text: str, *, add_special_tokens: bool) -> list[int]:
+            return [ord(c) for c in text]
+
+    target = Target(4, unit=Unit.TOKENS)
+    part = Part("length", build_reward("band", {}), 1.0, "reward")
+    assert Combined((part,), Letters())(["abcd"], target=[target]) == [1.0]
+    with pytest.raises(RewardError, match="needs a tokenizer"):
+        Combined((part,))(["abcd"], target=[target])
+
+
+OWN = """
+from __future__ import annotations
+from dataclasses import dataclass
+import numpy
+@dataclass(frozen=True)
+class Exact:
+    wanted: int = 3
+    def __call__(self, prompts, completions, **columns):
+        return [numpy.float32(len(c.split()) == self.wanted) for c in completions]
+def plain(prompts, completions, bonus=0.0, **columns):
+    return [bonus for _ in completions]
+async def later(completions, **columns):
+    return [0.0]
+"""
+
+
+def test_rewards_of_the_user_have_trls_signature(tmp_path: Path) -> None:
+    path = tmp_path / "own.py"
+    path.write_text(OWN)
+    exact = build_reward(f"{path}:Exact", {"wanted": 2})
+    combined = Combined((Part("Exact", exact, 1.0, "reward"),))
+    assert combined(["a b", "a"], prompts=["p", "p"]) == [1.0, 0.0]
+    assert build_reward(f"{path}:plain", {"bonus": 0.5})(prompts=["p"], completions=["a"]) == [0.5]
+    with pytest.raises(ValueError, match="is async"):
+        build_reward(f"{path}:later", {})
+    with pytest.raises(ValueError, match="did you mean plain"):
+        build_reward(f"{path}:plian", {})
+    with pytest.raises(ValueError, match="cannot be built"):
+        build_reward(f"{path}:Exact", {"wantd": 2})
+
+
+@pytest.mark.parametrize("body", ["raise RuntimeError('no')", "def f(:", "import sys; sys.exit(7)"])
+def test_a_file_that_fails_is_named(tmp_path: Path, body: str) -> None:
+    path = tmp_path / "own.py"
+    path.write_text(body)
+    with pytest.raises(ValueError, match=r"own\.py fails when it is imported"):
+        build_reward(f"{path}:f", {})
 
 
 @pytest.mark.parametrize("name", load_rewards())

@@ -25,6 +25,11 @@ def test_a_step_always_has_rows() -> None:
     assert select_extremes([0.3] * 8, 4, keep_best=1, keep_worst=1) == [0, 1]
 
 
+def test_members_without_reward_are_no_worst() -> None:
+    assert select_extremes([None, 0.5, 0.9, 0.7], 4, keep_best=1, keep_worst=1) == [1, 2]
+    assert select_extremes([None, 0.5, 0.5, 0.5, 0.1, 0.2, None, 0.3], 4, keep_best=1, keep_worst=1) == [4, 7]
+
+
 @pytest.mark.parametrize(("best", "worst"), [(0, 0), (3, 2), (-1, 2)])
 def test_sizes_that_do_not_fit_are_refused(best: int, worst: int) -> None:
     with pytest.raises(ValueError, match="cannot keep"):

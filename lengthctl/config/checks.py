@@ -1,0 +1,99 @@
+"""Faults that only several settings together show; the message states both values and their keys."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from typing import Any
+
+from lengthctl.config.sections import Config, RolloutConfig
+from lengthctl.errors import Problem
+from lengthctl.length import Target, Unit
+from lengthctl.rewards.combine import part_name
+from lengthctl.trl_fields import TRAINER_DEFAULTS
+
+__all__ = ["cross_problems"]
+
+# Tokens a unit needs, for the reachability check only: English text with a subword tokenizer. Ours.
+_TOKENS_PER_UNIT = {Unit.TOKENS: 1.0, Unit.CHARACTERS: 0.25, Unit.SENTENCES: 20.0}
+_TOKENS_PER_WORD = 1.4
+_USABLE_SHARE = 0.9
+
+_TRL_DEFAULTS = {"num_generations": 8, "per_device_train_batch_size": 8}
+"""Of the options read here, those that lengthctl leaves as TRL has them."""
+
+
+def cross_problems(config: Config) -> list[Problem]:
+    """Every fault, in the order of the sections."""
+    trainer = {**_TRL_DEFAULTS, **TRAINER_DEFAULTS, **config.trainer}
+    checks = (_targets(config, trainer), _rollout(config), _rewards(config), _selection(config, trainer))
+    return [problem for check in (*checks, _batch(trainer)) for problem in check]
+
+
+def _targets(config: Config, trainer: dict[str, Any]) -> Iterator[Problem]:
+    targets = config.prompts.resolved_targets
+    for label in sorted({t.label for t in targets}):
+        if sum(t.label == label for t in targets) > 1:
+            yield Problem("prompts.targets", f"two targets are called {label!r}: a report could not tell them apart")
+    if config.rollout.backend != "vllm" and any(t.unit is Unit.TOKENS for t in targets):
+        yield Problem("prompts.targets", f"tokens cannot be counted with rollout.backend = {config.rollout.backend}")
+    limits = {
+        "trainer.max_completion_length": trainer["max_completion_length"],
+        "evaluate.max_tokens": config.evaluate.max_tokens,
+    }
+    for key, limit in limits.items():
+        if isinstance(limit, int):
+            yield from (Problem("prompts.targets", why) for t in targets if (why := _unreachable(t, key, limit)))
+
+
+def _unreachable(target: Target, key: str, limit: int) -> str | None:
+    rate = _TOKENS_PER_UNIT.get(target.unit, _TOKENS_PER_WORD)
+    need = target.band.low * rate
+    if need <= _USABLE_SHARE * limit:
+        return None
+    room = f"{_USABLE_SHARE:g} x {key} = {_USABLE_SHARE * limit:.0f}"
+    return f"{target.label} {target.unit} is unreachable: {target.band.low} x {rate:g} = {need:.0f} tokens, but {room}"
+
+
+def _rollout(config: Config) -> Iterator[Problem]:
+    """Keys of engines do nothing without engines."""
+    if config.rollout.backend == "vllm":
+        return
+    shared = {"backend", "endpoint", "script", "failure_budget"}
+    for key, field in RolloutConfig.model_fields.items():
+        if key not in shared and getattr(config.rollout, key) != field.default:
+            yield Problem(f"rollout.{key}", f"has no effect with rollout.backend = {config.rollout.backend}")
+
+
+def _rewards(config: Config) -> Iterator[Problem]:
+    names = [part_name(spec) for spec in config.rewards]
+    for name in sorted(set(names)):
+        if names.count(name) > 1:
+            yield Problem("rewards", f"two rewards are called {name!r}: rename one with `as:`")
+    if all(spec.role == "gate" for spec in config.rewards):
+        yield Problem("rewards", "there are only gates, which take away: one item needs `role: reward`")
+
+
+def _selection(config: Config, trainer: dict[str, Any]) -> Iterator[Problem]:
+    best, worst = config.train.keep_best, config.train.keep_worst
+    if best is None and worst is None:
+        return
+    kept, group = (best or 0) + (worst or 0), trainer["num_generations"]
+    if isinstance(group, int) and not 0 < kept <= group:
+        found = f"train.keep_best + train.keep_worst = {kept}"
+        yield Problem("train.keep_best", f"{found}, and trainer.num_generations = {group}: keep 1 to {group}")
+    if trainer["steps_per_generation"] != 1 or "generation_batch_size" in trainer:
+        remedy = "raise per_device_train_batch_size instead; train.micro_batch_tokens bounds its memory"
+        yield Problem("train.keep_best", f"needs trainer.steps_per_generation = 1: {remedy}")
+
+
+def _batch(trainer: dict[str, Any]) -> Iterator[Problem]:
+    group = trainer["num_generations"]
+    sizes = [trainer["per_device_train_batch_size"], trainer["steps_per_generation"], group]
+    if not all(isinstance(size, int) and size > 0 for size in sizes) or "generation_batch_size" in trainer:
+        return
+    # one process: with more of them TRL checks the product again
+    total = sizes[0] * sizes[1] * int(os.environ.get("WORLD_SIZE", "1"))
+    if total % group:
+        factors = "per_device_train_batch_size x steps_per_generation x processes"
+        yield Problem("trainer.num_generations", f"= {group} does not divide the generation batch {total} ({factors})")

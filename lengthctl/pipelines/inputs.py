@@ -1,0 +1,119 @@
+"""What a run works on, checked before anything expensive starts: tokenizer, TRL's arguments, prompts, datasets."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from lengthctl.errors import DataError, RunFolderError, first_line
+from lengthctl.models import LoadedTokenizer, load_tokenizer
+from lengthctl.pipelines.evaluation import (
+    completion_limit,
+    context_tokens,
+    evaluation_prompts,
+    untouched,
+    with_system_prompt,
+)
+from lengthctl.prompt_sources import load_seed_prompts
+from lengthctl.prompts import LengthPrompt, build_length_prompts
+from lengthctl.rundir import write_json
+
+if TYPE_CHECKING:
+    from datasets import Dataset
+    from trl import GRPOConfig
+
+    from lengthctl.config import Config
+    from lengthctl.rundir import RunFolder
+
+__all__ = ["RunInputs", "last_checkpoint", "prepare_inputs"]
+
+
+@dataclass(frozen=True)
+class RunInputs:
+    """All that is known before the first token."""
+
+    tokenizer: LoadedTokenizer
+    args: GRPOConfig
+    held_out: list[LengthPrompt]
+    train_data: Dataset
+    eval_data: Dataset
+    context_tokens: int
+    """Longest prompt, in the run's template or the model's own, plus the limit."""
+
+
+def prepare_inputs(config: Config, run: RunFolder) -> RunInputs:
+    """Read and check everything.
+
+    Raises:
+        ConfigError, DataError, ModelError: something cannot be used.
+        RunFolderError: the prompts are no longer those that the run began with.
+    """
+    from lengthctl.train.settings import build_grpo_config
+
+    args = build_grpo_config(config, run)
+    tokenizer = load_tokenizer(config.model)
+    held_out = evaluation_prompts(config)
+    train = build_length_prompts(
+        load_seed_prompts(config.prompts, "train"),
+        config.prompts.resolved_targets,
+        wordings=config.prompts.wordings,
+        seed=config.run.seed,
+    )
+    _same_prompts(run, train, held_out)
+    limit, plain = completion_limit(config), untouched(config)
+    context = max(
+        context_tokens(config, tokenizer, train, limit),
+        context_tokens(config, tokenizer, held_out, limit),
+        context_tokens(plain, load_tokenizer(plain.model), held_out, limit),
+    )
+    return RunInputs(tokenizer, args, held_out, _dataset(config, train), _dataset(config, held_out), context)
+
+
+def last_checkpoint(folder: Path) -> Path | None:
+    """The newest checkpoint that was written to its end: transformers writes the trainer's state last."""
+    whole = [path.parent for path in folder.glob("checkpoint-*/trainer_state.json")]
+    return max(whole, key=lambda path: int(path.name.rpartition("-")[2]), default=None)
+
+
+def _same_prompts(run: RunFolder, train: Sequence[LengthPrompt], held_out: Sequence[LengthPrompt]) -> None:
+    """Remember the prompts of a new run; refuse others on resume."""
+    found = {name: _digest(prompts) for name, prompts in (("train", train), ("held_out", held_out))}
+    file = run.path / "prompts.json"
+    if not file.is_file():
+        write_json(file, found)
+    elif (known := json.loads(file.read_text(encoding="utf-8"))) != found:
+        changed = " and ".join(name for name in found if known.get(name) != found[name])
+        raise RunFolderError(
+            f"the {changed} prompts are not those that {run.path} began with", "Restore the data, or start a new run"
+        )
+
+
+def _digest(prompts: Sequence[LengthPrompt]) -> dict[str, Any]:
+    text = json.dumps([[p.id, [dict(m) for m in p.messages]] for p in prompts], ensure_ascii=False)
+    return {"prompts": len(prompts), "sha256": hashlib.sha256(text.encode()).hexdigest()}
+
+
+def _dataset(config: Config, prompts: Sequence[LengthPrompt]) -> Dataset:
+    """TRL's columns, and ours: `target` as a flat row, `prompt_id` of the request without its length."""
+    from datasets import Dataset
+
+    rows = [
+        {
+            **p.columns,
+            "prompt": with_system_prompt(p.messages, config.model.system_prompt),
+            "target": p.target.to_row(),
+            "prompt_id": p.seed_id,
+        }
+        for p in prompts
+    ]
+    try:
+        return Dataset.from_list(rows)
+    except Exception as error:  # pyarrow's own types, which are no common base
+        raise DataError(
+            f"{config.prompts.source}: the columns do not fit in one table ({first_line(error)})",
+            "Give each column one type, or remove it",
+        ) from error

@@ -1,0 +1,151 @@
+"""The requests of one `generate` call on their way: who holds them, what they have so far, what they became."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, field, replace
+from typing import Any
+
+from lengthctl.records import Completion, FinishReason
+from lengthctl.rollout.backend import Request
+from lengthctl.rollout.engine_actor import Event
+from lengthctl.rollout.prediction import LengthPredictor
+from lengthctl.rollout.scheduler import Assignment, Scheduler
+
+__all__ = ["RunningCall", "Submission"]
+
+_ATTEMPTS = 5
+"""Times that a request may lose its engine before it counts as the cause."""
+
+_FINISHES = {"stop": FinishReason.EOS, "length": FinishReason.LIMIT}
+
+Submission = tuple[str, tuple[int, ...], dict[str, Any]]
+"""What an engine is sent: key, prompt ids, sampling fields."""
+
+
+@dataclass
+class _Sample:
+    request: Request
+    key: str = ""
+    """Names the attempt: events of an earlier one do not match it."""
+    token_ids: list[int] = field(default_factory=list)
+    logprobs: list[float] = field(default_factory=list)
+    restarts: int = 0
+
+
+class RunningCall:
+    """One call's samples; every token that was reported stays here, so a lost engine costs only what it had not told.
+
+    Args:
+        requests: with distinct ids.
+        name: distinguishes the keys of this call from those of earlier ones.
+        version: weight version that every engine holds.
+        predictor: learns from each completion.
+        decode: token ids to text.
+    """
+
+    def __init__(
+        self,
+        requests: Sequence[Request],
+        *,
+        name: str,
+        version: int,
+        predictor: LengthPredictor,
+        decode: Callable[[Sequence[int]], str],
+    ) -> None:
+        self._name = name
+        self._version = version
+        self._predictor = predictor
+        self._decode = decode
+        self._samples = {request.id: _Sample(request) for request in requests}
+        self._ids: dict[str, str] = {}
+        self._labels: dict[str, str] = {}
+        self._done: dict[str, Completion] = {}
+        self.scheduler = Scheduler(predictor.expect)
+        self.scheduler.submit(requests)
+
+    @property
+    def is_open(self) -> bool:
+        """Something still waits or runs."""
+        return len(self._done) < len(self._samples)
+
+    @property
+    def failures(self) -> int:
+        """Completions that ended in an error."""
+        return sum(c.finish is FinishReason.ERROR for c in self._done.values())
+
+    def completions(self) -> list[Completion]:
+        """In the order of the requests; all of them once `is_open` is false."""
+        return [self._done[request_id] for request_id in self._samples]
+
+    def add_engine(self, key: str, label: str, slots: int) -> None:
+        """An engine that may take work; `label` is its name in the records."""
+        self._labels[key] = label
+        self.scheduler.add_engine(key, slots)
+
+    def assign(self) -> dict[str, list[Submission]]:
+        """What each engine is to be sent. A request that lost its engine goes on from the tokens it has."""
+        out: dict[str, list[Submission]] = {}
+        for made in self.scheduler.assign():
+            out.setdefault(made.engine, []).append(self._submission(made))
+        return out
+
+    def _submission(self, made: Assignment) -> Submission:
+        sample = self._samples[made.request.id]
+        sample.key = f"{self._name}/{made.request.id}/{made.attempt}"
+        self._ids[sample.key] = made.request.id
+        sampling = made.request.sampling
+        left = replace(sampling, max_tokens=sampling.max_tokens - len(sample.token_ids))
+        return sample.key, (*made.request.prompt_ids, *sample.token_ids), asdict(left)
+
+    def apply(self, engine: str, event: Event) -> Completion | None:
+        """Take in what an engine told; the completion, if the event ends one. Late events are dropped."""
+        sample = self._samples.get(self._ids.get(event.request_id, ""))
+        if sample is None or sample.key != event.request_id or sample.request.id in self._done:
+            return None
+        sample.token_ids.extend(event.token_ids)
+        sample.logprobs.extend(event.logprobs)
+        if event.finish is None:
+            return None
+        finish = _FINISHES.get(event.finish, FinishReason.ERROR)
+        error = f"the engine: {event.finish}" if finish is FinishReason.ERROR else None
+        return self._end(sample, engine, finish, error)
+
+    def lose_engine(self, engine: str, cause: str) -> list[Completion]:
+        """Its requests wait again. Those that it had finished without telling, and those that lost engine after
+        engine, end here and are returned."""
+        ended = []
+        if engine not in self._labels:
+            return []
+        for request_id in self.scheduler.lose_engine(engine):
+            sample = self._samples[request_id]
+            sample.restarts += 1
+            sample.key = ""
+            if len(sample.token_ids) >= sample.request.sampling.max_tokens:
+                ended.append(self._end(sample, engine, FinishReason.LIMIT, None))
+            elif sample.restarts >= _ATTEMPTS:
+                error = f"lost its engine {sample.restarts} times, the last: {cause}"
+                ended.append(self._end(sample, engine, FinishReason.ERROR, error))
+        return ended
+
+    def held_by(self, engine: str) -> list[str]:
+        """Keys of what runs on an engine."""
+        return [self._samples[i].key for i in self.scheduler.running(engine)] if engine in self._labels else []
+
+    def _end(self, sample: _Sample, engine: str, finish: FinishReason, error: str | None) -> Completion:
+        request = sample.request
+        self.scheduler.close(request.id)
+        completion = Completion(
+            request_id=request.id,
+            text=self._decode(sample.token_ids),
+            token_ids=tuple(sample.token_ids),
+            logprobs=tuple(sample.logprobs),
+            finish=finish,
+            weight_version=self._version,
+            engine=self._labels[engine],
+            error=error,
+        )
+        self._done[request.id] = completion
+        if error is None:
+            self._predictor.observe(request, len(sample.token_ids))
+        return completion
