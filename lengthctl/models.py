@@ -236,12 +236,14 @@ def _convert_gguf(gguf: Path, out: Path) -> None:
     from transformers import AutoModelForCausalLM, AutoTokenizer
     from transformers.utils import logging
 
+    had_bars = logging.is_progress_bar_enabled()
     logging.disable_progress_bar()
     try:
         model = AutoModelForCausalLM.from_pretrained(gguf.parent, gguf_file=gguf.name, dtype=torch.bfloat16)
         tokenizer = AutoTokenizer.from_pretrained(gguf.parent, gguf_file=gguf.name)
     finally:
-        logging.enable_progress_bar()
+        if had_bars:
+            logging.enable_progress_bar()
     model.hf_quantizer = None  # it is dequantised; saving would refuse it otherwise
     if hasattr(model.config, "quantization_config"):
         del model.config.quantization_config
