@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import errno
 import json
 import os
 import signal
 import sys
-import tempfile
-import traceback
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, NoReturn, TextIO
 
 import typer
 
 from lengthctl.errors import ConfigError, LengthctlError, Problem, RunFolderError
+from lengthctl.exits import fail, fail_unforeseen, write_traceback
 
 if TYPE_CHECKING:
     from lengthctl.config import Config
@@ -207,7 +205,7 @@ def _train(config: Config, name: str, *, resume: Path | None, clean: bool, push:
     except LengthctlError:
         raise
     except Exception as error:
-        error.add_note(str(_write_traceback(run.path / "error.txt")))
+        error.add_note(str(write_traceback(run.path / "error.txt")))
         raise
     finally:
         run.close()
@@ -321,33 +319,9 @@ def main() -> NoReturn:
     except SystemExit as leaving:  # ray.init (2.60) replaces our SIGTERM handler by one that exits with the signal
         code = 130 if leaving.code == signal.SIGTERM else leaving.code
     except LengthctlError as error:
-        _fail(str(error), error.exit_code)
+        fail(str(error), error.exit_code)
     except Exception as error:
-        _fail_unknown(error, debug)
+        fail_unforeseen(error, debug=debug)
     if code == 130:
-        _fail("interrupted; `lengthctl train --resume RUN` goes on from the last checkpoint", 130)
+        fail("interrupted; `lengthctl train --resume RUN` goes on from the last checkpoint", 130)
     sys.exit(code or 0)
-
-
-def _fail_unknown(error: Exception, debug: bool) -> NoReturn:
-    if hasattr(error, "format_message"):  # click's usage errors
-        _fail(error.format_message(), 2)
-    if debug:
-        raise error
-    if isinstance(error, OSError) and error.errno == errno.ENOSPC:
-        _fail("the disk is full. Free some space; `lengthctl train --resume RUN` goes on from the last checkpoint", 1)
-    if isinstance(error, OSError) and error.filename is not None:
-        _fail(f"{error.filename}: {error.strerror}", 1)
-    noted = [note for note in getattr(error, "__notes__", []) if note.endswith("error.txt")]
-    path = noted[0] if noted else _write_traceback(Path(tempfile.mkdtemp(prefix="lengthctl-")) / "error.txt")
-    _fail(f"unexpected {type(error).__name__}: {error}. The traceback is in {path}; --debug shows it", 1)
-
-
-def _write_traceback(path: Path) -> Path:
-    path.write_text(traceback.format_exc(), encoding="utf-8")
-    return path
-
-
-def _fail(message: str, code: int) -> NoReturn:
-    sys.stderr.write(f"lengthctl: {message}\n")
-    sys.exit(code)

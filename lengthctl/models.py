@@ -83,6 +83,14 @@ def resolve_model(name: str) -> str:
     return name
 
 
+def context_length(config: ModelConfig) -> int | None:
+    """Longest row that the model takes, in tokens; None where its config does not say."""
+    from transformers import AutoConfig
+
+    length = getattr(AutoConfig.from_pretrained(resolve_model(config.name)), "max_position_embeddings", None)
+    return None if length is None else int(length)
+
+
 def load_tokenizer(config: ModelConfig) -> LoadedTokenizer:
     """Tokenizer of a model with the configured template.
 

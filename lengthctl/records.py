@@ -48,11 +48,25 @@ class Completion:
     weight_version: int = 0
     engine: str = ""
     error: str | None = None
+    stopped_at: int | None = None
+    """Tokens after which its reward could not change any more, as far as that was looked at."""
 
     @property
     def is_truncated(self) -> bool:
-        """The limit ended it, not the model."""
-        return self.finish is FinishReason.LIMIT
+        """The limit or we ended it, not the model."""
+        return self.finish in (FinishReason.LIMIT, FinishReason.REWARD_CEILING)
+
+    def origin(self) -> dict[str, Any]:
+        """Fields of a record that say where it came from and how it ended; logprobs to four places."""
+        return {
+            "token_ids": list(self.token_ids),
+            "logprobs": [round(value, 4) for value in self.logprobs],
+            "finish": self.finish,
+            "error": self.error,
+            "stopped_at": self.stopped_at,
+            "weight_version": self.weight_version,
+            "engine": self.engine,
+        }
 
 
 class RecordWriter:

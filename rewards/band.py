@@ -3,26 +3,22 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar
 
-from lengthctl.length import Encoder, Target, abs_relative_deviation
+from lengthctl.length import Target, abs_relative_deviation
 from lengthctl.registry import register
-from lengthctl.rewards.completions import Completions, Targets, score_lengths
+from lengthctl.rewards.length_reward import LengthReward
 
 __all__ = ["BandReward"]
 
 
 @register("reward", "band")
 @dataclass(frozen=True)
-class BandReward:
+class BandReward(LengthReward):
     """1 while the relative deviation is within `tolerance`; then falling linearly to 0 over `ramp`.
 
     Length in the target's unit; result in [0, 1], 0 for an empty text, None for a row without target.
     Source: ours. No difference beyond tolerance + ramp: for a start far from the target use `log_ratio`.
     """
-
-    lowest: ClassVar[float] = 0.0
-    highest: ClassVar[float] = 1.0
 
     tolerance: float = 0.1
     """Relative deviation that costs nothing."""
@@ -33,11 +29,6 @@ class BandReward:
         if self.tolerance < 0 or self.ramp <= 0:
             raise ValueError("tolerance is at least 0 and ramp above 0")
 
-    def __call__(
-        self, completions: Completions, target: Targets, tokenizer: Encoder | None = None, **_: object
-    ) -> list[float | None]:
-        """One value a completion."""
-        return score_lengths(completions, target, self._shape, tokenizer)
-
-    def _shape(self, length: int, target: Target) -> float:
+    def shape(self, length: int, target: Target) -> float:
+        """See the class."""
         return min(1.0, max(0.0, 1 - (abs_relative_deviation(length, target) - self.tolerance) / self.ramp))

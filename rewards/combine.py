@@ -9,7 +9,7 @@ from numbers import Real
 from typing import Any, Literal, Protocol
 
 from lengthctl.errors import RewardError
-from lengthctl.length import Encoder
+from lengthctl.length import Encoder, Target, count_length
 from lengthctl.rewards.build import Reward, build_reward
 from lengthctl.rewards.completions import Completions, text_of
 
@@ -82,6 +82,16 @@ class Combined:
         given = {"tokenizer": self.tokenizer, **columns}
         return {part.name: _call(part, completions, given) for part in self.parts}
 
+    def is_spent(self, text: str, target: Target) -> bool:
+        """Nothing that the text goes on with can lift its value from the floor.
+
+        Every reward must declare it (`is_spent`), with a weight that is not negative; gates only take away from what
+        is above the floor. What one declares not is taken to be open.
+        """
+        length = count_length(text, target.unit, self.tokenizer)
+        summed = [part for part in self.parts if part.role == "reward"]
+        return all(part.weight >= 0 and _is_spent(part.reward, length, target) for part in summed)
+
     def _total(self, text: str, values: Mapping[str, float | None]) -> float | None:
         floor = total = 0.0
         gate = 1.0
@@ -100,6 +110,11 @@ class Combined:
         if not applies:
             return None
         return floor + (total - floor) * gate if text.strip() else floor
+
+
+def _is_spent(reward: Reward, length: int, target: Target) -> bool:
+    declared = getattr(reward, "is_spent", None)
+    return declared is not None and bool(declared(length, target))
 
 
 def _call(part: Part, completions: Completions, columns: Mapping[str, Any]) -> list[float | None]:

@@ -4,18 +4,17 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import ClassVar
 
-from lengthctl.length import Encoder, Target, log_ratio
+from lengthctl.length import Target, log_ratio
 from lengthctl.registry import register
-from lengthctl.rewards.completions import Completions, Targets, score_lengths
+from lengthctl.rewards.length_reward import LengthReward
 
 __all__ = ["LogRatioReward"]
 
 
 @register("reward", "log_ratio")
 @dataclass(frozen=True)
-class LogRatioReward:
+class LogRatioReward(LengthReward):
     """1 - |ln((n + s) / (T + s))| / ln(factor), not below 0: symmetric in factors.
 
     Separates lengths from T/factor to T*factor.
@@ -23,9 +22,6 @@ class LogRatioReward:
     Length in the target's unit; result in [0, 1], 0 for an empty text, None for a row without target.
     Source: methods: ours. The quickstart uses factor 4.4817 (e^1.5) and smoothing 1.
     """
-
-    lowest: ClassVar[float] = 0.0
-    highest: ClassVar[float] = 1.0
 
     factor: float = 2.0
     """How many times too long or too short earns nothing; above 1."""
@@ -38,11 +34,6 @@ class LogRatioReward:
         if self.smoothing < 0:
             raise ValueError(f"smoothing is at least 0, found {self.smoothing}")
 
-    def __call__(
-        self, completions: Completions, target: Targets, tokenizer: Encoder | None = None, **_: object
-    ) -> list[float | None]:
-        """One value a completion."""
-        return score_lengths(completions, target, self._shape, tokenizer)
-
-    def _shape(self, length: int, target: Target) -> float:
+    def shape(self, length: int, target: Target) -> float:
+        """See the class."""
         return max(0.0, 1 - abs(log_ratio(length, target, self.smoothing)) / math.log(self.factor))

@@ -9,6 +9,7 @@ from typing import Any
 from lengthctl.config.sections import Config, RolloutConfig
 from lengthctl.errors import Problem
 from lengthctl.length import Target, Unit
+from lengthctl.rewards.build import build_reward
 from lengthctl.rewards.combine import part_name
 from lengthctl.trl_fields import TRAINER_DEFAULTS
 
@@ -24,9 +25,10 @@ _TRL_DEFAULTS = {"num_generations": 8, "per_device_train_batch_size": 8}
 
 
 def cross_problems(config: Config) -> list[Problem]:
-    """Every fault, in the order of the sections."""
+    """Every fault."""
     trainer = {**_TRL_DEFAULTS, **TRAINER_DEFAULTS, **config.trainer}
-    checks = (_targets(config, trainer), _rollout(config), _rewards(config), _selection(config, trainer))
+    spanning = (_targets, _reward_stop, _selection)
+    checks = (_rollout(config), _rewards(config), *(check(config, trainer) for check in spanning))
     return [problem for check in (*checks, _batch(trainer)) for problem in check]
 
 
@@ -72,6 +74,21 @@ def _rewards(config: Config) -> Iterator[Problem]:
             yield Problem("rewards", f"two rewards are called {name!r}: rename one with `as:`")
     if all(spec.role == "gate" for spec in config.rewards):
         yield Problem("rewards", "there are only gates, which take away: one item needs `role: reward`")
+
+
+def _reward_stop(config: Config, trainer: dict[str, Any]) -> Iterator[Problem]:
+    if config.rollout.reward_stop == "off":
+        return
+    summed = [spec for spec in config.rewards if spec.role == "reward"]
+    silent = [part_name(s) for s in summed if not hasattr(build_reward(s.name, s.args), "is_spent") or s.weight < 0]
+    if silent:
+        why = (
+            f"= {config.rollout.reward_stop}: {silent[0]} does not declare when it is spent, so nothing can be stopped"
+        )
+        yield Problem("rollout.reward_stop", why)
+    if trainer.get("mask_truncated_completions"):
+        why = "masks what was stopped, and so hides it from the loss: set trainer.mask_truncated_completions=false"
+        yield Problem("trainer.mask_truncated_completions", why)
 
 
 def _selection(config: Config, trainer: dict[str, Any]) -> Iterator[Problem]:

@@ -155,6 +155,9 @@ class RolloutConfig(Section):
     """JSONL of completions, for backend `scripted`."""
     failure_budget: float = Field(0.02, ge=0, le=1)
     """Share of completions that may fail before the run stops."""
+    reward_stop: Literal["off", "measure", "on"] = "off"
+    """Stop a training completion when its reward cannot change any more. `measure` stops nothing and logs what it
+    would save, and what it would do to the loss."""
     stall_seconds: float = Field(300.0, gt=0)
     """An engine that does not answer for so long is replaced."""
 

@@ -6,6 +6,7 @@ Every level is a micro average: pooled over completions, as Ruler counts (arXiv 
 
 from __future__ import annotations
 
+import statistics
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-__all__ = ["MEASURES", "Metric", "adherence", "compare", "summarise"]
+__all__ = ["MEASURES", "Metric", "adherence", "compare", "reward_correlation", "summarise"]
 
 MEASURES: Mapping[str, Callable[[Scored], float]] = {
     "pm": lambda s: float(s.pm),
@@ -52,6 +53,18 @@ def adherence(scored: Sequence[Scored]) -> dict[str, float]:
         for label, part in _by_target(rows).items():
             out.update(_means(f"adherence/{unit}/target_{label}", part))
     return out
+
+
+def reward_correlation(scored: Sequence[Scored], rewards: Sequence[float | None]) -> float | None:
+    """Pearson's r between rewards and closeness to the target (minus the absolute log ratio), -1 to 1: a length reward
+    that points the right way is well above 0. None where one of the two does not vary."""
+    pairs = [(-abs(s.log_ratio), r) for s, r in zip(scored, rewards, strict=True) if r is not None]
+    if len(pairs) < 2:
+        return None
+    try:
+        return statistics.correlation(*zip(*pairs, strict=True))
+    except statistics.StatisticsError:  # a constant column
+        return None
 
 
 def summarise(scored: Sequence[Scored], seed: int) -> dict[str, Any]:

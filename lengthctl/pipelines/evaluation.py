@@ -3,26 +3,28 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lengthctl.errors import DataError
 from lengthctl.evaluate.metrics import summarise
-from lengthctl.models import LoadedTokenizer, load_tokenizer
+from lengthctl.models import LoadedTokenizer, context_length, load_tokenizer
 from lengthctl.prompt_sources import load_seed_prompts
 from lengthctl.prompts import LengthPrompt, build_length_prompts
-from lengthctl.records import Completion, FinishReason
+from lengthctl.records import SCHEMA, Completion, FinishReason
 from lengthctl.rollout.backend import Backend, Request, Sampling
 from lengthctl.rollout.pool import RolloutPool
-from lengthctl.rundir import write_json
+from lengthctl.rundir import write_atomic, write_json
 from lengthctl.scoring import Scored, score_text
 
 if TYPE_CHECKING:
     from lengthctl.config import Config
     from lengthctl.progress import Narrator
 
-__all__ = ["completion_limit", "context_tokens", "evaluation_prompts", "run_evaluation", "sample_prompts"]
+__all__ = ["Sample", "completion_limit", "context_tokens", "evaluation_prompts", "run_evaluation", "sample_prompts"]
 
 _SAMPLE_SEED = 20_260_101
 """Draws the wording of each held-out prompt: the same for every run, whatever its seed."""
@@ -54,11 +56,33 @@ def with_system_prompt(messages: Sequence[Any], system_prompt: str | None) -> li
 
 
 def context_tokens(config: Config, tokenizer: LoadedTokenizer, prompts: Sequence[LengthPrompt], limit: int) -> int:
-    """Longest prompt in tokens plus the limit."""
+    """Longest prompt in tokens plus the limit.
+
+    Raises:
+        DataError: no prompts, or one that with the limit is longer than the model's context; it is named.
+    """
     if not prompts:
         raise DataError("there are no prompts to evaluate", "Check prompts.source and evaluate.limit")
-    ids = (tokenizer.prompt_ids(with_system_prompt(p.messages, config.model.system_prompt)) for p in prompts)
-    return max(len(i) for i in ids) + limit
+    lengths = [len(tokenizer.prompt_ids(with_system_prompt(p.messages, config.model.system_prompt))) for p in prompts]
+    longest = max(range(len(prompts)), key=lengths.__getitem__)
+    room = context_length(config.model)
+    if room is not None and lengths[longest] + limit > room:
+        start = prompts[longest].messages[-1]["content"][:60]
+        raise DataError(
+            f"the prompt {start!r} has {lengths[longest]} tokens, which with the limit of {limit} exceeds the model's "
+            f"context of {room}",
+            "Shorten or remove it, or lower trainer.max_completion_length or evaluate.max_tokens",
+        )
+    return lengths[longest] + limit
+
+
+@dataclass(frozen=True)
+class Sample:
+    """One completion of a prompt, measured; read back from a file it has its measures only."""
+
+    prompt: LengthPrompt
+    scored: Scored
+    completion: Completion | None = None
 
 
 def sample_prompts(
@@ -68,7 +92,7 @@ def sample_prompts(
     prompts: Sequence[LengthPrompt],
     narrator: Narrator,
     stage: str,
-) -> list[tuple[LengthPrompt, Scored]]:
+) -> list[Sample]:
     """`evaluate.samples` completions of every prompt, measured; failed ones are left out and counted in a line."""
     sampling = Sampling(
         temperature=config.evaluate.temperature, top_p=config.evaluate.top_p, max_tokens=completion_limit(config)
@@ -92,7 +116,7 @@ def sample_prompts(
 
         completions = backend.generate(requests, tick)
     scored = [
-        (prompt, _score(prompt, completion, tokenizer))
+        Sample(prompt, _score(prompt, completion, tokenizer), completion)
         for prompt, completion in zip(owners, completions, strict=True)
         if completion.finish is not FinishReason.ERROR
     ]
@@ -114,16 +138,18 @@ def _score(prompt: LengthPrompt, completion: Completion, tokenizer: LoadedTokeni
     )
 
 
-def write_samples(path: Path, scored: Sequence[tuple[LengthPrompt, Scored]]) -> None:
-    """One record a sample: its prompt, its measures, its text."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    seen: dict[str, int] = {}
-    with path.open("w", encoding="utf-8") as file:
-        for prompt, item in scored:
-            sample = seen.get(prompt.id, 0)
-            seen[prompt.id] = sample + 1
-            row = {"schema": 1, **item.to_row(), "messages": [dict(m) for m in prompt.messages], "sample": sample}
-            file.write(json.dumps(row, ensure_ascii=False) + "\n")
+def write_samples(path: Path, samples: Sequence[Sample]) -> None:
+    """One record a sample: its prompt, its measures, its text, and what the backend told of it."""
+    seen: Counter[str] = Counter()
+    lines = []
+    for sample in samples:
+        row = {"schema": SCHEMA, **sample.scored.to_row(), "messages": [dict(m) for m in sample.prompt.messages]}
+        row["sample"] = seen[sample.prompt.id]
+        seen[sample.prompt.id] += 1
+        if sample.completion is not None:
+            row |= sample.completion.origin()
+        lines.append(json.dumps(row, ensure_ascii=False) + "\n")
+    write_atomic(path, "".join(lines))
 
 
 def run_evaluation(config: Config, narrator: Narrator, *, out: Path | None = None) -> dict[str, Any]:
@@ -157,7 +183,7 @@ def run_evaluation(config: Config, narrator: Narrator, *, out: Path | None = Non
         disconnect()
     summary = {
         "schema": 1,
-        "after": summarise([item for _, item in scored], config.run.seed),
+        "after": summarise([sample.scored for sample in scored], config.run.seed),
         "minutes": {name: seconds / 60 for name, seconds in narrator.stages.items()},
         "seed": config.run.seed,
         "config": config.model_dump(mode="json"),

@@ -63,6 +63,12 @@ def prepare_inputs(config: Config, run: RunFolder) -> RunInputs:
         wordings=config.prompts.wordings,
         seed=config.run.seed,
     )
+    needed = args.generation_batch_size // args.num_generations
+    if len(train) < needed:
+        raise DataError(
+            f"there are {len(train)} training prompts (requests x targets), and a step takes {needed}",
+            "Give more, or lower trainer.per_device_train_batch_size",
+        )
     _same_prompts(run, train, held_out)
     limit, plain = completion_limit(config), untouched(config)
     context = max(

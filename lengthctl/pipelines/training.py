@@ -18,6 +18,7 @@ from lengthctl.evaluate.report import write_report
 from lengthctl.memory import MemoryMonitor
 from lengthctl.models import load_policy, load_tokenizer
 from lengthctl.pipelines.evaluation import (
+    Sample,
     sample_prompts,
     send_adapter,
     untouched,
@@ -29,7 +30,8 @@ from lengthctl.prompts import LengthPrompt
 from lengthctl.records import read_records
 from lengthctl.rewards.combine import build_combined
 from lengthctl.rollout.backend import Sampling
-from lengthctl.rundir import write_json
+from lengthctl.rollout.stopping import StopPolicy
+from lengthctl.rundir import write_atomic, write_json
 from lengthctl.scoring import Scored
 
 if TYPE_CHECKING:
@@ -40,7 +42,7 @@ if TYPE_CHECKING:
 
 __all__ = ["run_training"]
 
-Samples = list[tuple[LengthPrompt, Scored]]
+Samples = list[Sample]
 
 
 def run_training(config: Config, run: RunFolder, narrator: Narrator, *, push: str | None = None) -> dict[str, Any]:
@@ -126,12 +128,11 @@ def _evaluate_before(
             continue
         tokenizer = load_tokenizer(variant.model)
         results[name] = sample_prompts(variant, pool, tokenizer, held_out, narrator, f"before ({name})")
-        part = path.with_suffix(".part")
-        write_samples(part, results[name])
-        part.replace(path)
-    summaries = {name: summarise([s for _, s in rows], config.run.seed) for name, rows in results.items()}
+        write_samples(path, results[name])
+    summaries = {name: summarise([s.scored for s in rows], config.run.seed) for name, rows in results.items()}
     best = min(summaries, key=lambda name: summaries[name]["overall"]["mean_abs_relative_deviation"]["value"])
-    write_samples(run.path / "samples" / "before.jsonl", results[best])
+    chosen = (run.path / "samples" / f"before.{best}.jsonl").read_text(encoding="utf-8")
+    write_atomic(run.path / "samples" / "before.jsonl", chosen)
     return results[best], {"chosen": best, **summaries}
 
 
@@ -140,22 +141,27 @@ def _read_samples(path: Path, prompts: Sequence[LengthPrompt]) -> Samples:
     rows: Samples = []
     for _, record in read_records(path):
         scored = Scored.parse(record)
-        rows.append((by_key[(scored.prompt_id, scored.target.label)], scored))
+        rows.append(Sample(by_key[(scored.prompt_id, scored.target.label)], scored))
     return rows
 
 
 def _train(config: Config, run: RunFolder, pool: RolloutPool, inputs: RunInputs, narrator: Narrator) -> Any:
     """Train from the last checkpoint, or from the start."""
-    from lengthctl.train.callbacks import LiveView, MetricsFile, SilentFailures, trim_records
+    from lengthctl.train.callbacks import LiveView, MetricsFile, trim_records
     from lengthctl.train.generation import PoolGeneration
     from lengthctl.train.rl import LengthTrainer
     from lengthctl.train.rollout_log import RolloutLog
+    from lengthctl.train.silent_failures import SilentFailures
 
     args, checkpoint = inputs.args, last_checkpoint(run.checkpoints)
     rollouts = run.path / "samples" / "rollouts.jsonl"
     for path in (run.metrics, rollouts):
         trim_records(path, int(checkpoint.name.rpartition("-")[2]) if checkpoint else 0)
     sampling = Sampling(args.temperature, args.top_p, args.top_k, args.max_completion_length)
+    reward = build_combined(config.rewards, inputs.tokenizer.tokenizer)
+    stop = None
+    if config.rollout.reward_stop != "off":
+        stop = StopPolicy(reward.is_spent, only_measure=config.rollout.reward_stop == "measure")
     with narrator.bar(args.max_steps, "train") as bar:
         trainer = LengthTrainer(
             model=load_policy(config.model, context_tokens=inputs.context_tokens),
@@ -165,8 +171,8 @@ def _train(config: Config, run: RunFolder, pool: RolloutPool, inputs: RunInputs,
             processing_class=inputs.tokenizer.tokenizer,
             callbacks=[MetricsFile(run.metrics), LiveView(bar), SilentFailures(narrator)],
             rollout_log=RolloutLog(rollouts),
-            generation=PoolGeneration(pool, sampling),
-            reward=build_combined(config.rewards, inputs.tokenizer.tokenizer),
+            generation=PoolGeneration(pool, sampling, stop=stop),
+            reward=reward,
             keep_best=config.train.keep_best,
             keep_worst=config.train.keep_worst,
             micro_batch_tokens=config.train.micro_batch_tokens,
@@ -192,7 +198,7 @@ def _minutes(stages: Mapping[str, float]) -> dict[str, float]:
 
 
 def _summary(config: Config, before: Samples, after: Samples, facts: Mapping[str, Any]) -> dict[str, Any]:
-    first, last = [s for _, s in before], [s for _, s in after]
+    first, last = [s.scored for s in before], [s.scored for s in after]
     return {
         "schema": 1,
         "before": summarise(first, config.run.seed),

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from lengthctl.errors import MissingDependencyError, ModelError
-from lengthctl.models import LoadedTokenizer, resolve_model
+from lengthctl.models import LoadedTokenizer, context_length, resolve_model
 
 if TYPE_CHECKING:
     from lengthctl.config import Config
@@ -119,11 +119,7 @@ def _check_context(config: Config, length: int, needed: int) -> None:
             f"rollout.max_model_len = {length}, but the longest prompt and the limit need {needed} tokens",
             "Raise rollout.max_model_len, shorten the prompts, or lower the limit",
         )
-    from transformers import AutoConfig
-
-    model_length = getattr(
-        AutoConfig.from_pretrained(resolve_model(config.model.name)), "max_position_embeddings", None
-    )
+    model_length = context_length(config.model)
     if model_length is not None and length > model_length:
         raise ModelError(
             f"the longest prompt and the limit need {length} tokens, the model's context has {model_length}",

@@ -19,6 +19,7 @@ from lengthctl.rollout.engine_actor import EngineSettings, names_digest
 from lengthctl.rollout.engine_handle import EngineHandle, EngineState, cause_of
 from lengthctl.rollout.prediction import LengthPredictor
 from lengthctl.rollout.samples import RunningCall
+from lengthctl.rollout.stopping import StopPolicy
 from lengthctl.rollout.weights import WeightSnapshot
 
 if TYPE_CHECKING:
@@ -117,8 +118,13 @@ class RolloutPool:
             raise WeightSyncError(str(error), "Restart the run with `train --resume`") from error
         return snapshot.version
 
-    def generate(self, requests: Sequence[Request], on_completion: OnCompletion | None = None) -> list[Completion]:
-        """See `Backend.generate`."""
+    def generate(
+        self,
+        requests: Sequence[Request],
+        on_completion: OnCompletion | None = None,
+        stop: StopPolicy | None = None,
+    ) -> list[Completion]:
+        """See `Backend.generate`; `stop` ends completions whose reward cannot change any more."""
         self._calls += 1
         self._predictor.forget_groups()
         call = RunningCall(
@@ -127,6 +133,7 @@ class RolloutPool:
             version=self.version,
             predictor=self._predictor,
             decode=self._decode,
+            stop=stop,
         )
         for engine in self._engines:
             if engine.state is EngineState.READY:
@@ -201,8 +208,11 @@ class RolloutPool:
             engine.gained_at = now
         elif now - engine.gained_at > self.stall_seconds and call is not None and call.held_by(engine.key):
             return self._replace(engine, f"no token for {now - engine.gained_at:.0f} s", call)
-        applied = [call.apply(engine.key, event) for event in events] if call is not None else []
-        return [completion for completion in applied if completion is not None]
+        if call is None:
+            return []
+        applied = [(event, call.apply(engine.key, event)) for event in events]
+        engine.abort([event.request_id for event, done in applied if done is not None and event.finish is None])
+        return [done for _, done in applied if done is not None]
 
     def _arm_or_ready(self, engine: EngineHandle, call: RunningCall | None) -> None:
         if self._snapshot is not None:

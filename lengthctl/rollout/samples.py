@@ -11,6 +11,7 @@ from lengthctl.rollout.backend import Request
 from lengthctl.rollout.engine_actor import Event
 from lengthctl.rollout.prediction import LengthPredictor
 from lengthctl.rollout.scheduler import Assignment, Scheduler
+from lengthctl.rollout.stopping import StopPolicy
 
 __all__ = ["RunningCall", "Submission"]
 
@@ -31,6 +32,7 @@ class _Sample:
     token_ids: list[int] = field(default_factory=list)
     logprobs: list[float] = field(default_factory=list)
     restarts: int = 0
+    stopped_at: int | None = None
 
 
 class RunningCall:
@@ -42,6 +44,7 @@ class RunningCall:
         version: weight version that every engine holds.
         predictor: learns from each completion.
         decode: token ids to text.
+        stop: ends completions whose reward cannot change any more; None lets all run to their end.
     """
 
     def __init__(
@@ -52,7 +55,9 @@ class RunningCall:
         version: int,
         predictor: LengthPredictor,
         decode: Callable[[Sequence[int]], str],
+        stop: StopPolicy | None = None,
     ) -> None:
+        self._stop = stop
         self._name = name
         self._version = version
         self._predictor = predictor
@@ -106,10 +111,21 @@ class RunningCall:
         sample.token_ids.extend(event.token_ids)
         sample.logprobs.extend(event.logprobs)
         if event.finish is None:
-            return None
+            spent = self._is_spent(sample)
+            return self._end(sample, engine, FinishReason.REWARD_CEILING, None) if spent else None
         finish = _FINISHES.get(event.finish, FinishReason.ERROR)
         error = f"the engine: {event.finish}" if finish is FinishReason.ERROR else None
         return self._end(sample, engine, finish, error)
+
+    def _is_spent(self, sample: _Sample) -> bool:
+        """Nothing more can be earned, and the policy is to stop then. Looked at once a poll, so a stop comes late by
+        the tokens of a poll at most."""
+        target = sample.request.target
+        if self._stop is None or target is None or sample.stopped_at is not None:
+            return False
+        if self._stop.is_spent(self._decode(sample.token_ids), target):
+            sample.stopped_at = len(sample.token_ids)
+        return sample.stopped_at is not None and not self._stop.only_measure
 
     def lose_engine(self, engine: str, cause: str) -> list[Completion]:
         """Its requests wait again. Those that it had finished without telling, and those that lost engine after
@@ -144,6 +160,7 @@ class RunningCall:
             weight_version=self._version,
             engine=self._labels[engine],
             error=error,
+            stopped_at=sample.stopped_at,
         )
         self._done[request.id] = completion
         if error is None:

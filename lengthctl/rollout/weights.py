@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     import torch
 
-__all__ = ["WeightSnapshot", "checkpoint_state"]
+__all__ = ["ChangeMeter", "WeightSnapshot", "checkpoint_state"]
 
 
 @dataclass(frozen=True)
@@ -18,6 +19,32 @@ class WeightSnapshot:
     ref: Any
     version: int
     digest: str
+
+
+class ChangeMeter:
+    """Share of weights that differ from those of the last call, in the precision they are sent in; on a sample of each
+    tensor, so that no second copy is kept."""
+
+    def __init__(self) -> None:
+        self._last: dict[str, torch.Tensor] = {}
+
+    def measure(self, state: Mapping[str, torch.Tensor]) -> float | None:
+        """0 to 1; None at the first call."""
+        samples = {name: _sample(tensor) for name, tensor in state.items()}
+        last, self._last = self._last, samples
+        if not last:
+            return None
+        changed = sum(int((samples[name] != last[name]).sum()) for name in samples)
+        return float(changed / sum(sample.numel() for sample in samples.values()))
+
+
+_SAMPLED = 1024
+"""Values of each tensor that are compared."""
+
+
+def _sample(tensor: torch.Tensor) -> torch.Tensor:
+    flat = tensor.flatten()
+    return flat[:: max(1, flat.numel() // _SAMPLED)][:_SAMPLED].clone()
 
 
 def checkpoint_state(model: Any, dtype: torch.dtype) -> dict[str, torch.Tensor]:

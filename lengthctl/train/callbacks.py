@@ -14,9 +14,9 @@ from lengthctl.records import RecordWriter, read_records
 from lengthctl.rundir import write_atomic
 
 if TYPE_CHECKING:
-    from lengthctl.progress import Bar, Narrator
+    from lengthctl.progress import Bar
 
-__all__ = ["LiveView", "MetricsFile", "SilentFailures", "trim_records"]
+__all__ = ["LiveView", "MetricsFile", "trim_records"]
 
 
 class MetricsFile(TrainerCallback):  # type: ignore[misc]  # transformers is untyped here
@@ -61,38 +61,6 @@ class LiveView(TrainerCallback):  # type: ignore[misc]
             train_tok_s=logs.get("speed/train_tokens_per_second"),
             memory_gib=total_memory() / 2**30,
         )
-
-
-class SilentFailures(TrainerCallback):  # type: ignore[misc]
-    """Names what makes a run learn nothing, once a cause, two steps after it began at the latest."""
-
-    def __init__(self, narrator: Narrator) -> None:
-        self._narrator = narrator
-        self._streak: dict[str, int] = {}
-
-    def on_log(self, args: Any, state: Any, control: Any, logs: dict[str, Any] | None = None, **_: Any) -> None:
-        """Count the steps in a row for which a cause holds; the second one is told."""
-        if not logs or "reward" not in logs:
-            return
-        for cause, holds in _silent_causes(logs).items():
-            self._streak[cause] = self._streak.get(cause, 0) + 1 if holds else 0
-            if self._streak[cause] == 2:
-                self._narrator.say(f"warning, step {state.global_step}: {cause}")
-
-
-def _silent_causes(logs: dict[str, Any]) -> dict[str, bool]:
-    return {
-        "in every group all rewards are equal, so nothing is learned; raise trainer.temperature or "
-        "trainer.num_generations, or take a reward that still falls far from the target (log_ratio)": logs.get(
-            "frac_reward_zero_std", 0
-        )
-        >= 1,
-        "nearly every completion is cut by the limit; raise trainer.max_completion_length": logs.get(
-            "completions/clipped_ratio", 0
-        )
-        >= 0.95,
-        "the gradient is zero; check the rewards and the learning rate": logs.get("grad_norm", 1) == 0,
-    }
 
 
 def trim_records(path: Path, last_step: int) -> None:

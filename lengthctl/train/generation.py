@@ -6,13 +6,14 @@ import time
 from collections.abc import Sequence
 from typing import Any
 
-from lengthctl.errors import EngineError
+from lengthctl.errors import EngineError, WeightSyncError
 from lengthctl.length import Target
 from lengthctl.memory import release_freed_memory
 from lengthctl.records import Completion
 from lengthctl.rollout.backend import OnCompletion, Request, Sampling
 from lengthctl.rollout.pool import RolloutPool
-from lengthctl.rollout.weights import checkpoint_state
+from lengthctl.rollout.stopping import StopPolicy, stop_effect
+from lengthctl.rollout.weights import ChangeMeter, checkpoint_state
 
 __all__ = ["PoolGeneration"]
 
@@ -24,7 +25,14 @@ class PoolGeneration:
     here: set `targets` before.
     """
 
-    def __init__(self, pool: RolloutPool, sampling: Sampling, on_completion: OnCompletion | None = None) -> None:
+    def __init__(
+        self,
+        pool: RolloutPool,
+        sampling: Sampling,
+        on_completion: OnCompletion | None = None,
+        stop: StopPolicy | None = None,
+    ) -> None:
+        self._stop = stop
         self._pool = pool
         self._sampling = sampling
         self._on_completion = on_completion
@@ -32,6 +40,8 @@ class PoolGeneration:
         self._calls = 0
         self._sync_seconds = 0.0
         self._seconds = 0.0
+        self._meter = ChangeMeter()
+        self._changed: float | None = None
         self.targets: list[Target | None] = []
         self.completions: list[Completion] = []
 
@@ -46,7 +56,9 @@ class PoolGeneration:
         started = time.perf_counter()
         release_freed_memory()
         model = self._trainer.accelerator.unwrap_model(self._trainer.model)
-        self._pool.sync_weights(checkpoint_state(model, torch.bfloat16))
+        state = checkpoint_state(model, torch.bfloat16)
+        self._changed = self._meter.measure(state)
+        self._pool.sync_weights(state)
         self._sync_seconds = time.perf_counter() - started
 
     def generate(
@@ -72,8 +84,14 @@ class PoolGeneration:
             for i, (ids, target) in enumerate(zip(prompts, targets, strict=True))
         ]
         started = time.perf_counter()
-        self.completions = self._pool.generate(requests, self._on_completion)
+        stop = self._stop if self._trainer.model.training else None  # an evaluation wants true lengths
+        self.completions = self._pool.generate(requests, self._on_completion, stop)
         self._seconds = time.perf_counter() - started
+        stale = {c.weight_version for c in self.completions} - {self._pool.version}
+        if stale:
+            raise WeightSyncError(
+                f"completions of weights {sorted(stale)} came back, {self._pool.version} are in force"
+            )
         # A failed completion keeps its place (its reward is None, so it trains nothing); TRL reads `ids[-1]`.
         filler = self._trainer.eos_token_ids[0]
         ids = [list(c.token_ids) or [filler] for c in self.completions]
@@ -81,9 +99,13 @@ class PoolGeneration:
         return prompts, ids, logprobs, None
 
     def speed(self) -> dict[str, float]:
-        """Seconds and tokens a second of the last sync and generation."""
+        """Seconds and tokens a second of the last sync and generation, and what the reward-aware stop did to it."""
         tokens = sum(len(c.token_ids) for c in self.completions)
+        effect = stop_effect(self.completions) if self._stop is not None else {}
+        changed = {} if self._changed is None else {"weights/changed_fraction": self._changed}
         return {
+            **changed,
+            **{f"reward_stop/{name}": value for name, value in effect.items()},
             "speed/sync_seconds": self._sync_seconds,
             "speed/rollout_seconds": self._seconds,
             "speed/rollout_tokens_per_second": tokens / self._seconds if self._seconds else 0.0,

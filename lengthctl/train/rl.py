@@ -17,7 +17,7 @@ from typing import Any
 import torch
 from trl import GRPOConfig, GRPOTrainer
 
-from lengthctl.evaluate.metrics import adherence
+from lengthctl.evaluate.metrics import adherence, reward_correlation
 from lengthctl.length import Target
 from lengthctl.records import Completion, FinishReason
 from lengthctl.rewards.combine import Combined
@@ -142,18 +142,25 @@ class LengthTrainer(GRPOTrainer):  # type: ignore[misc]  # TRL is untyped
 
     def _log_adherence(self, inputs: list[dict[str, Any]], done: Sequence[Completion]) -> None:
         mode = "train" if self.model.training else "eval"
-        scored = [
-            score_text(
-                completion.text,
-                Target.parse(row["target"]),
-                prompt_id=str(row.get("prompt_id", i)),
-                tokens=len(completion.token_ids),
-                is_truncated=completion.is_truncated,
-                tokenizer=self.processing_class,
-            )
+        counted = [
+            i
             for i, (row, completion) in enumerate(zip(inputs, done, strict=True))
             if row.get("target") and completion.finish is not FinishReason.ERROR
         ]
+        scored = [
+            score_text(
+                done[i].text,
+                Target.parse(inputs[i]["target"]),
+                prompt_id=str(inputs[i].get("prompt_id", i)),
+                tokens=len(done[i].token_ids),
+                is_truncated=done[i].is_truncated,
+                tokenizer=self.processing_class,
+            )
+            for i in counted
+        ]
+        correlation = reward_correlation(scored, [self._own_rewards[i] for i in counted])
+        if correlation is not None:
+            self._metrics[mode]["adherence/reward_correlation"].append(correlation)
         for name, value in adherence(scored).items() if scored else ():
             self._metrics[mode][name].append(value)
         for name, value in self._generation.speed().items():

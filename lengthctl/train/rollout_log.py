@@ -32,12 +32,7 @@ class RolloutLog:
                     "prompt_id": row.get("prompt_id"),
                     "target": row.get("target"),
                     "text": completion.text,
-                    "token_ids": completion.token_ids,
-                    "logprobs": [round(value, 4) for value in completion.logprobs],
-                    "finish": completion.finish,
-                    "error": completion.error,
-                    "weight_version": completion.weight_version,
-                    "engine": completion.engine,
+                    **completion.origin(),
                     "reward": reward,
                 }
             )

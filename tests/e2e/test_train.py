@@ -84,6 +84,15 @@ def test_every_training_completion_is_recorded_once(run: Path) -> None:
     assert {r["finish"] for r in rollouts} <= {"eos", "limit"}
 
 
+def test_every_held_out_sample_says_where_it_came_from(run: Path) -> None:
+    for side in ("before", "after"):
+        samples = records(run / "samples" / f"{side}.jsonl")
+        assert len(samples) == 8
+        assert all((r["weight_version"] == 0) == (side == "before") for r in samples)
+        assert all(len(r["token_ids"]) == len(r["logprobs"]) > 0 for r in samples)
+        assert {r["engine"] for r in samples} == {"engine-0"}
+
+
 def test_summary_and_report(run: Path) -> None:
     summary = json.loads((run / "summary.json").read_text())
     assert set(summary["before_variants"]) == {"chosen", "model_template", "run_template"}
@@ -122,12 +131,12 @@ def test_eval_of_the_run(run: Path, tmp_path: Path) -> None:
 
 @pytest.fixture(scope="module")
 def lora_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """One step with LoRA, evaluated during training, told to two trackers."""
+    """One step with LoRA and reward-aware stop, evaluated during training, told to two trackers."""
     cwd = tmp_path_factory.mktemp("lora")
     trackers = ("trainer.report_to=[tensorboard, trackio]", "trainer.eval_strategy=steps", "trainer.eval_steps=1")
     args = ("train", "quickstart", *SMALL, "trainer.max_steps=1", "model.lora={r: 4}", "trainer.learning_rate=1e-2")
     folders = {"TENSORBOARD_LOGGING_DIR": str(cwd / "tensorboard"), "TRACKIO_DIR": str(cwd / "trackio")}
-    out = lengthctl(*args, *trackers, "--json", cwd=cwd, **folders)
+    out = lengthctl(*args, *trackers, "rollout.reward_stop=on", "--json", cwd=cwd, **folders)
     assert out.returncode == 0, out.stderr[-3000:]
     return cwd / "runs" / "quickstart"
 
@@ -142,6 +151,16 @@ def test_trackers_and_evaluation_during_training(lora_run: Path) -> None:
     events = EventAccumulator(str(next(cwd.rglob("events.out.tfevents*")).parent)).Reload()
     assert any("adherence/words/fm" in tag for tag in events.Tags()["scalars"])
     assert any(path.stat().st_size > 0 for path in (cwd / "trackio").rglob("*.db"))
+
+
+def test_only_completions_that_earn_nothing_were_stopped(lora_run: Path) -> None:
+    step = next(r for r in records(lora_run / "metrics.jsonl") if r["split"] == "train")
+    rollouts = records(lora_run / "samples" / "rollouts.jsonl")
+    stopped = [r for r in rollouts if r["finish"] == "reward_ceiling"]
+    assert step["reward_stop/stopped_fraction"] == pytest.approx(len(stopped) / len(rollouts))
+    assert all(r["reward"] == 0 and r["stopped_at"] == len(r["token_ids"]) < 96 for r in stopped)
+    evaluated = next(r for r in records(lora_run / "metrics.jsonl") if r["split"] == "eval")
+    assert "reward_stop/stopped_fraction" not in evaluated
 
 
 def test_lora_trains_and_is_merged(lora_run: Path) -> None:

@@ -20,7 +20,7 @@ TIERS = [
     {"rollout", "decode"},
     {"data_gen", "train", "evaluate"},
     {"pipelines"},
-    {"cli", "__main__"},
+    {"cli", "exits", "__main__"},
 ]
 ALLOWED = {("train", "evaluate.metrics"), ("pipelines", "train.settings")}
 FILES = [p for d in ("lengthctl", "rewards", "data_gen") for p in sorted((ROOT / d).rglob("*.py"))]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import math
+import json
 import pickle
 from pathlib import Path
 
@@ -14,27 +14,31 @@ from lengthctl.rewards import load_rewards
 from lengthctl.rewards.build import build_reward
 from lengthctl.rewards.combine import Combined, Part
 
-LENGTHS = [0, 50, 90, 100, 110, 150, 200, 400]
-# Target 100 words. Values follow from the formulas in each class's docstring.
-GOLDEN = {
-    "linear": [0, 0.5, 0.9, 1, 0.9, 0.5, 0, 0],
-    "gaussian": [0, math.exp(-3.125), math.exp(-0.125), 1, math.exp(-0.125), math.exp(-3.125), math.exp(-12.5), 0],
-    "band": [0, 0, 1, 1, 1, 0, 0, 0],
-    "asymmetric": [0, 0, 0.8, 1, 0.6, 0, 0, 0],
-    "log_ratio": [0, 0, 1 - math.log(10 / 9) / math.log(2), 1, 1 - math.log(1.1) / math.log(2), 0.4150375, 0, 0],
-    "s_l": [0, 0.5, 17 / 18, 1, 29 / 30, 5 / 6, 2 / 3, 0],
-    "lifebench": [0, math.exp(-2.5), math.exp(-0.5), 1, math.exp(-0.2), math.exp(-1), math.exp(-2), math.exp(-6)],
-}
+GOLDEN = json.loads((Path(__file__).parents[2] / "golden" / "length_rewards.json").read_text())
+SHAPES = sorted({case["reward"] for case in GOLDEN["shapes"].values()})
 
 
 def words(count: int) -> str:
     return " ".join(f"w{i}" for i in range(count))
 
 
-@pytest.mark.parametrize("name", sorted(GOLDEN))
+@pytest.mark.parametrize("name", GOLDEN["shapes"])
 def test_golden_shape(name: str) -> None:
-    values = build_reward(name, {})([words(n) for n in LENGTHS], target=[100] * len(LENGTHS))
-    assert values == pytest.approx(GOLDEN[name], abs=1e-6)
+    case, lengths = GOLDEN["shapes"][name], GOLDEN["lengths"]
+    values = build_reward(case["reward"], case["args"])(
+        [words(n) for n in lengths], target=[GOLDEN["target"]] * len(lengths)
+    )
+    assert values == pytest.approx(case["expected"], abs=1e-9)
+
+
+def test_golden_gate() -> None:
+    case = GOLDEN["gate"]
+    for (quality, adherence), expected in zip(case["pairs"], case["expected"], strict=True):
+        parts = (
+            Part("quality", lambda completions, value=quality, **_: [value], 1.0, "reward"),
+            Part("adherence", lambda completions, value=adherence, **_: [value], case["weight"], "gate"),
+        )
+        assert Combined(parts)(["text"]) == pytest.approx([expected], abs=1e-9)
 
 
 @pytest.mark.parametrize("name", load_rewards())
@@ -50,7 +54,7 @@ def test_contract(name: str) -> None:
     assert pickle.loads(pickle.dumps(reward)) == reward  # noqa: S301
 
 
-@pytest.mark.parametrize("name", sorted(GOLDEN))
+@pytest.mark.parametrize("name", SHAPES)
 def test_never_rises_away_from_the_target(name: str) -> None:
     reward = build_reward(name, {})
     below = reward([words(n) for n in range(1, 41)], target=[40] * 40)

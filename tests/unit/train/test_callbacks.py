@@ -11,7 +11,8 @@ import pytest
 pytest.importorskip("transformers", reason="callbacks build on transformers")
 
 from lengthctl.progress import Narrator
-from lengthctl.train.callbacks import MetricsFile, SilentFailures, trim_records
+from lengthctl.train.callbacks import MetricsFile, trim_records
+from lengthctl.train.silent_failures import SilentFailures
 
 
 def test_silent_failure_is_named_once_at_its_second_step(capsys: pytest.CaptureFixture[str]) -> None:
@@ -21,6 +22,26 @@ def test_silent_failure_is_named_once_at_its_second_step(capsys: pytest.CaptureF
     told = capsys.readouterr().err.splitlines()
     assert len(told) == 1
     assert "step 4: in every group all rewards are equal" in told[0]
+
+
+@pytest.mark.parametrize(
+    ("logs", "cause"),
+    [
+        ({"reward": float("nan")}, "not a number"),
+        ({"reward": 0.5, "loss": float("inf")}, "not a number"),
+        ({"reward": 0.5, "completions/clipped_ratio": 0.97}, "cut by the limit"),
+        ({"reward": 0.5, "grad_norm": 0.0}, "gradient is zero"),
+        ({"reward": 0.5, "adherence/reward_correlation": -0.4}, "sign of its weight"),
+        ({"reward": 0.5, "weights/changed_fraction": 0.0}, "lost in rounding"),
+    ],
+)
+def test_each_cause_is_named_at_its_second_step(
+    capsys: pytest.CaptureFixture[str], logs: dict[str, float], cause: str
+) -> None:
+    watch = SilentFailures(Narrator())
+    for step in (1, 2, 3):
+        watch.on_log(None, SimpleNamespace(global_step=step), None, logs)
+        assert capsys.readouterr().err.count(cause) == (1 if step == 2 else 0)
 
 
 def test_metrics_of_lost_steps_are_dropped(tmp_path: Path) -> None:

@@ -1,0 +1,59 @@
+"""What makes a run learn nothing without an error: named two steps after it began, with what to do."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from transformers import TrainerCallback
+
+if TYPE_CHECKING:
+    from lengthctl.progress import Narrator
+
+__all__ = ["SilentFailures"]
+
+_STEPS = 2
+_TRUNCATED = 0.95
+_AGAINST = -0.1
+"""Correlation of reward and adherence below which the reward pulls the wrong way."""
+
+
+class SilentFailures(TrainerCallback):  # type: ignore[misc]  # transformers is untyped here
+    """Warns once a cause, at the second step in a row for which it holds."""
+
+    def __init__(self, narrator: Narrator) -> None:
+        self._narrator = narrator
+        self._streak: dict[str, int] = {}
+
+    def on_log(self, args: Any, state: Any, control: Any, logs: dict[str, Any] | None = None, **_: Any) -> None:
+        """Look at the numbers of one step."""
+        if not logs or "reward" not in logs:
+            return
+        for cause, holds in _causes(logs).items():
+            self._streak[cause] = self._streak.get(cause, 0) + 1 if holds else 0
+            if self._streak[cause] == _STEPS:
+                self._narrator.say(f"warning, step {state.global_step}: {cause}")
+
+
+def _causes(logs: Mapping[str, float]) -> dict[str, bool]:
+    return {
+        "in every group all rewards are equal, so nothing is learned; raise trainer.temperature or "
+        "trainer.num_generations, or take a reward that still falls far from the target (log_ratio)": logs.get(
+            "frac_reward_zero_std", 0
+        )
+        >= 1,
+        "nearly every completion is cut by the limit; raise trainer.max_completion_length": logs.get(
+            "completions/clipped_ratio", 0
+        )
+        >= _TRUNCATED,
+        "the gradient is zero; check the rewards and the learning rate": logs.get("grad_norm", 1) == 0,
+        "the reward or the loss is not a number, so this step trains nothing; lower trainer.learning_rate, and go on "
+        "from an earlier checkpoint": not all(math.isfinite(logs.get(key, 0.0)) for key in ("reward", "loss")),
+        "the reward falls as lengths come closer to their targets; check the sign of its weight": logs.get(
+            "adherence/reward_correlation", 1
+        )
+        < _AGAINST,
+        "no weight has changed in the engines' precision, so the updates are lost in rounding; raise "
+        "trainer.learning_rate": logs.get("weights/changed_fraction", 1) == 0,
+    }
