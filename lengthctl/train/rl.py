@@ -23,6 +23,7 @@ from lengthctl.records import Completion, FinishReason
 from lengthctl.rewards.combine import Combined
 from lengthctl.scoring import score_text
 from lengthctl.train.batching import Pack, build_packs, plan_micro_batches, row_lengths, take_rows
+from lengthctl.train.epoch_sampler import EpochSampler
 from lengthctl.train.generation import PoolGeneration
 from lengthctl.train.packed_head import add_packed_head, packed_logprobs, packing_obstacle
 from lengthctl.train.packing import pack_rows
@@ -93,6 +94,18 @@ class LengthTrainer(GRPOTrainer):  # type: ignore[misc]  # TRL is untyped
         model = self.model
         add_packed_head(model.get_base_model() if hasattr(model, "peft_config") else model, self.temperature)
         return packing_obstacle(model, self.temperature)
+
+    def _get_train_sampler(self, dataset: Any = None) -> EpochSampler:
+        """TRL's order of prompts, but one that a resumed run finds again."""
+        base = super()._get_train_sampler(dataset)
+        return EpochSampler(
+            data_source=base.data_source,
+            mini_repeat_count=base.mini_repeat_count,
+            batch_size=base.batch_size,
+            repeat_count=base.repeat_count,
+            shuffle=base.shuffle,
+            seed=base.seed,
+        )
 
     def _generate_and_score_completions(self, inputs: list[dict[str, Any]]) -> dict[str, Any]:
         """Adds: targets for the pool, no old-logprob forward where it can be saved, the choice of group members."""
