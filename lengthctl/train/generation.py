@@ -42,6 +42,7 @@ class PoolGeneration:
         self._seconds = 0.0
         self._meter = ChangeMeter()
         self._changed: float | None = None
+        self._effect: dict[str, float] = {}
         self.targets: list[Target | None] = []
         self.completions: list[Completion] = []
 
@@ -86,6 +87,7 @@ class PoolGeneration:
         started = time.perf_counter()
         stop = self._stop if self._trainer.model.training else None  # an evaluation wants true lengths
         self.completions = self._pool.generate(requests, self._on_completion, stop)
+        self._effect = stop_effect(self.completions) if stop is not None else {}
         self._seconds = time.perf_counter() - started
         stale = {c.weight_version for c in self.completions} - {self._pool.version}
         if stale:
@@ -101,11 +103,10 @@ class PoolGeneration:
     def speed(self) -> dict[str, float]:
         """Seconds and tokens a second of the last sync and generation, and what the reward-aware stop did to it."""
         tokens = sum(len(c.token_ids) for c in self.completions)
-        effect = stop_effect(self.completions) if self._stop is not None else {}
         changed = {} if self._changed is None else {"weights/changed_fraction": self._changed}
         return {
             **changed,
-            **{f"reward_stop/{name}": value for name, value in effect.items()},
+            **{f"reward_stop/{name}": value for name, value in self._effect.items()},
             "speed/sync_seconds": self._sync_seconds,
             "speed/rollout_seconds": self._seconds,
             "speed/rollout_tokens_per_second": tokens / self._seconds if self._seconds else 0.0,

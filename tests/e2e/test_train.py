@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import json
 import os
 import signal
@@ -56,7 +57,9 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def stop_after(step: int, signal_number: int, *args: str, cwd: Path) -> None:
     """Start a training, signal it once the checkpoint of `step` is written, and expect exit code 130."""
     command = [sys.executable, "-c", "from lengthctl.cli import main; main()", "train", *args]
-    process = subprocess.Popen(command, cwd=cwd, stderr=subprocess.PIPE, text=True)
+    # a shell's background job ignores SIGINT, and hands that on
+    heed = functools.partial(signal.signal, signal.SIGINT, signal.SIG_DFL)
+    process = subprocess.Popen(command, cwd=cwd, stderr=subprocess.PIPE, text=True, preexec_fn=heed)
     checkpoint = cwd / "runs" / "quickstart" / "checkpoints" / f"checkpoint-{step}" / "trainer_state.json"
     deadline = time.monotonic() + 600
     while not checkpoint.is_file() and process.poll() is None and time.monotonic() < deadline:
