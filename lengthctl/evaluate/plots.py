@@ -19,7 +19,7 @@ def scatter_figure(before: Sequence[Scored], after: Sequence[Scored]) -> str:
     from matplotlib.ticker import LogLocator, NullLocator, ScalarFormatter
 
     sides = [(name, rows) for name, rows in (("before", before), ("after", after)) if rows]
-    figure, axes = _figure(len(sides))
+    figure, axes = _figure(len(sides), same_scale=True)
     targets = sorted({s.target for _, rows in sides for s in rows}, key=lambda t: (t.value, t.label))
     for axis, (name, rows) in zip(axes, sides, strict=True):
         for x, target in enumerate(targets):
@@ -60,11 +60,11 @@ def curve_figure(records: Sequence[Mapping[str, Any]], names: Mapping[str, str])
     return _svg(figure)
 
 
-def _figure(panels: int) -> tuple[Any, list[Any]]:
+def _figure(panels: int, *, same_scale: bool = False) -> tuple[Any, list[Any]]:
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(4.6 * panels, 3.6), layout="constrained")
-    axes = figure.subplots(1, panels, squeeze=False)[0]
+    axes = figure.subplots(1, panels, squeeze=False, sharey=same_scale)[0]
     for axis in axes:
         axis.grid(alpha=0.25)
         axis.spines[["top", "right"]].set_visible(False)
