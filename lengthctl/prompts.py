@@ -73,6 +73,16 @@ def describe_target(target: Target) -> str:
             return f"about {target.value} {unit}"
 
 
+def check_wording(form: str) -> None:
+    """A wording has both places.
+
+    Raises:
+        ValueError: `{request}` or `{length}` is missing.
+    """
+    if "{request}" not in form or "{length}" not in form:
+        raise ValueError(f"a wording holds {{request}} and {{length}}, found {form!r}")
+
+
 def build_length_prompts(
     seeds: Sequence[SeedPrompt], targets: Sequence[Target], *, wordings: Sequence[str] | None, seed: int
 ) -> list[LengthPrompt]:
@@ -83,8 +93,7 @@ def build_length_prompts(
     """
     forms = tuple(wordings) if wordings else WORDINGS
     for form in forms:
-        if "{request}" not in form or "{length}" not in form:
-            raise ValueError(f"a wording holds {{request}} and {{length}}, found {form!r}")
+        check_wording(form)
     prompts = []
     for item in seeds:
         for target in targets:

@@ -8,6 +8,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, StrictInt, field_validator, model_validator
 
 from lengthctl.length import Relation, Target, Unit
+from lengthctl.prompts import check_wording
 
 __all__ = ["Config", "EndpointSection", "ModelConfig", "PromptsConfig", "RewardSpec", "Section", "is_hub_id"]
 
@@ -89,8 +90,7 @@ class PromptsConfig(Section):
     @classmethod
     def _wordings_have_both_places(cls, wordings: list[str] | None) -> list[str] | None:
         for form in wordings or ():
-            if "{request}" not in form or "{length}" not in form:
-                raise ValueError(f"a wording holds {{request}} and {{length}}, found {form!r}")
+            check_wording(form)
         return wordings
 
     @property

@@ -80,8 +80,7 @@ class RolloutPool:
         self._pending: dict[Any, _Asked] = {}
         for engine in self._engines:
             self._ask(engine, engine.start())
-        while any(engine.state is not EngineState.READY for engine in self._engines):
-            self._next_answers(None)
+        self._wait_for_all()
 
     @property
     def version(self) -> int:
@@ -90,8 +89,7 @@ class RolloutPool:
 
     def engine_pids(self) -> list[int]:
         """Processes of the engines, in their order; waits for one that is being started."""
-        while any(engine.state is not EngineState.READY for engine in self._engines):
-            self._next_answers(None)
+        self._wait_for_all()
         return [engine.pid() for engine in self._engines]
 
     def sync_weights(self, state: Mapping[str, torch.Tensor]) -> int:
@@ -103,11 +101,10 @@ class RolloutPool:
         """
         import ray
 
-        former = self._snapshot
-        snapshot = WeightSnapshot(ray.put(dict(state)), self.version + 1, names_digest(state))
-        if former is not None and former.digest != snapshot.digest:
+        former, digest = self._snapshot, names_digest(state)
+        if former is not None and former.digest != digest:
             raise WeightSyncError("the weights have other names or shapes than those of the last sync")
-        self._snapshot = snapshot
+        self._snapshot = snapshot = WeightSnapshot(ray.put(dict(state)), self.version + 1, digest)
         for engine in self._engines:
             if engine.state is EngineState.READY:
                 self._ask(engine, engine.arm(snapshot))
@@ -137,7 +134,7 @@ class RolloutPool:
         )
         for engine in self._engines:
             if engine.state is EngineState.READY:
-                call.add_engine(engine.key, engine.name, engine.settings.max_num_seqs)
+                self._make_ready(engine, call)
         try:
             while call.is_open:
                 self._hand_out(call)
@@ -214,13 +211,17 @@ class RolloutPool:
         engine.abort([event.request_id for event, done in applied if done is not None and event.finish is None])
         return [done for _, done in applied if done is not None]
 
+    def _make_ready(self, engine: EngineHandle, call: RunningCall | None) -> None:
+        """It may be given requests, those of the call under way among them."""
+        engine.state = EngineState.READY
+        if call is not None:
+            call.add_engine(engine.key, engine.name, engine.settings.max_num_seqs)
+
     def _arm_or_ready(self, engine: EngineHandle, call: RunningCall | None) -> None:
         if self._snapshot is not None:
             self._ask(engine, engine.arm(self._snapshot))
             return
-        engine.state = EngineState.READY
-        if call is not None:
-            call.add_engine(engine.key, engine.name, engine.settings.max_num_seqs)
+        self._make_ready(engine, call)
 
     def _check_armed(
         self, engine: EngineHandle, answer: Mapping[str, Any], call: RunningCall | None
@@ -228,9 +229,7 @@ class RolloutPool:
         assert self._snapshot is not None
         held = (answer["version"], answer["digest"])
         if held == (self._snapshot.version, self._snapshot.digest):
-            engine.state = EngineState.READY
-            if call is not None:
-                call.add_engine(engine.key, engine.name, engine.settings.max_num_seqs)
+            self._make_ready(engine, call)
             return []
         return self._replace(engine, f"it holds weights {held[0]}, not {self._snapshot.version}", call)
 
@@ -268,6 +267,11 @@ class RolloutPool:
         self.replaced += 1
         self._ask(engine, engine.start())
         return ended
+
+    def _wait_for_all(self) -> None:
+        """Wait until every engine is ready."""
+        while any(engine.state is not EngineState.READY for engine in self._engines):
+            self._next_answers(None)
 
     def _settle(self) -> None:
         """Wait until no engine takes weights and one is ready; others may still be starting anew."""
