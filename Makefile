@@ -50,8 +50,8 @@ lint: $(VENV)/.dev  ## ruff and mypy
 	$(VENV)/bin/ruff format --check .
 	$(VENV)/bin/mypy
 
-bench: $(VENV)/.dev  ## speed ratios on this machine
-	$(PY) scripts/bench_update.py
+bench: $(VENV)/.dev  ## speed ratios on this machine, into bench.json
+	$(PY) scripts/bench bench.json
 
 report: $(VENV)/.engine  ## write runs/quickstart/report.html again
 	$(VENV)/bin/lengthctl report runs/quickstart

@@ -27,9 +27,10 @@ def groups(prompts: int, members: int) -> list[str]:
 
 
 VARIANTS: dict[str, list[str]] = {
-    "8 prompts x 8, 2 + 2 trained": [*groups(8, 8), *TWO_OF_EACH_END],
-    "8 prompts x 4, all trained": [*groups(8, 4), *ALL],
-    "8 prompts x 16, 2 + 2 trained": [*groups(8, 16), *TWO_OF_EACH_END],
+    "8 prompts x 16, 2 + 2 trained": [],
+    "16 prompts x 8, 1 + 1 trained": [*groups(16, 8), "train.keep_best=1", "train.keep_worst=1"],
+    "8 prompts x 16, 2 + 2, loss grpo": ["trainer.loss_type=grpo"],
+    "8 prompts x 16, 3 + 1 trained": ["train.keep_best=3", "train.keep_worst=1"],
 }
 MEASURES = ("mean_abs_relative_deviation", "fm", "truncation", "repetition")
 
@@ -37,7 +38,13 @@ MEASURES = ("mean_abs_relative_deviation", "fm", "truncation", "repetition")
 def run_variant(folder: Path, name: str, overrides: list[str]) -> dict[str, float | str]:
     """Train one variant, and average the log of its last steps."""
     slug = "".join(c if c.isalnum() else "-" for c in name)
-    fixed = [f"trainer.max_steps={STEPS}", f"run.seed={SEED}", f"run.dir={folder}", f"run.name={slug}"]
+    fixed = [
+        "rollout.reward_stop=on",
+        f"trainer.max_steps={STEPS}",
+        f"run.seed={SEED}",
+        f"run.dir={folder}",
+        f"run.name={slug}",
+    ]
     command = [sys.executable, "-m", "lengthctl", "train", "quickstart", *fixed, "evaluate.limit=1", *overrides]
     subprocess.run([*command, "--clean"], check=True, stdout=subprocess.DEVNULL)
     steps = [record for _, record in read_records(folder / slug / "metrics.jsonl")]

@@ -1,6 +1,6 @@
 """What packed, length-sorted micro-batches save in an update against TRL's own, as a ratio in one run.
 
-Command: make bench   (two CPU cores: about 3 minutes)
+Command: python scripts/bench/update.py OUT.json   (two CPU cores: about 3 minutes)
 8 prompts of 20 to 50 tokens with 4 completions of 8 to 120 tokens each; both ways compute logprobs, entropies and
 gradients of the same tokens, in autocast. TRL's way: sdpa, rows padded to the longest of all, in micro-batches of 8.
 """
@@ -10,8 +10,10 @@ from __future__ import annotations
 import json
 import random
 import statistics
+import sys
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -77,8 +79,8 @@ def seconds(
     return time.perf_counter() - started
 
 
-def main() -> None:
-    """Print one JSON object."""
+def main(out: Path) -> None:
+    """Write and print one JSON object."""
     plain, packed = load_policy(ModelConfig()).train(), load_policy(ModelConfig(), context_tokens=170).train()
     add_fused_lm_head(plain, outputs=("log_probs", "entropy"))
     add_packed_head(packed, 1.0)
@@ -95,8 +97,9 @@ def main() -> None:
         "tokens": int(batch["prompt_mask"].sum() + batch["completion_mask"].sum()),
         "threads": torch.get_num_threads(),
     }
+    out.write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
     print(json.dumps(result))
 
 
 if __name__ == "__main__":
-    main()
+    main(Path(sys.argv[1]))

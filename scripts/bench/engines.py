@@ -1,0 +1,138 @@
+"""The rollout pool against what it stands on: bare vLLM, a copy in memory, and itself with an engine killed every step.
+
+Command: python scripts/bench/engines.py OUT.json   (two CPU cores: about 6 minutes)
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import torch
+from step import Forced
+
+from lengthctl.config import Config, ModelConfig, RewardSpec, RolloutConfig
+from lengthctl.models import load_policy, load_tokenizer, resolve_model
+from lengthctl.prompt_sources import load_seed_prompts
+from lengthctl.records import FinishReason
+from lengthctl.rollout.backend import Request
+from lengthctl.rollout.cluster import disconnect
+from lengthctl.rollout.open import open_pool
+from lengthctl.rollout.weights import checkpoint_state
+
+REQUESTS, TOKENS, REPEATS, KILLED_STEPS = 128, 64, 3, 3
+MODEL = ModelConfig()
+
+
+def make_requests(tokens: int) -> list[Request]:
+    """Built-in requests, each to be answered with exactly so many tokens."""
+    tokenizer = load_tokenizer(MODEL)
+    seeds = load_seed_prompts(make_config(1).prompts, "train")
+    sampling = Forced(max_tokens=tokens, min_tokens=tokens)
+    messages = [[dict(m) for m in seeds[i % len(seeds)].messages] for i in range(REQUESTS)]
+    return [Request(str(i), tokenizer.prompt_ids(m), sampling) for i, m in enumerate(messages)]
+
+
+def make_config(engines: int) -> Config:
+    """All cores shared out over so many engines."""
+    rollout = RolloutConfig(engines=engines, max_num_seqs=REQUESTS // engines)
+    return Config(model=MODEL, rollout=rollout, rewards=[RewardSpec(name="log_ratio")])
+
+
+def seconds(call: Callable[[], Any]) -> float:
+    """Of one call."""
+    started = time.perf_counter()
+    call()
+    return time.perf_counter() - started
+
+
+def bare(file: Path) -> None:
+    """In a process of its own: the same prompts through `LLM.generate`, seconds of the fastest of the repeats."""
+    data = json.loads(file.read_text())
+    from vllm import LLM, SamplingParams
+
+    torch.set_num_threads(data["threads"])
+    llm = LLM(data["model"], dtype="bfloat16", enforce_eager=True, max_num_seqs=REQUESTS, max_model_len=512)
+    params = SamplingParams(max_tokens=TOKENS, min_tokens=TOKENS, logprobs=0, detokenize=False)
+    prompts = [{"prompt_token_ids": ids} for ids in data["prompts"]]
+    times = [seconds(lambda: llm.generate(prompts, params, use_tqdm=False)) for _ in range(REPEATS + 1)]
+    file.write_text(json.dumps(times[1:]))
+
+
+def against_bare(out: Path) -> dict[str, float]:
+    """Tokens a second of the pool over those of `LLM.generate` at the same batch; sync over a copy of the weights."""
+    requests = make_requests(TOKENS)
+    pool = open_pool(make_config(1), load_tokenizer(MODEL), context_tokens=512)
+    state = checkpoint_state(load_policy(MODEL), torch.bfloat16)
+    syncs = [seconds(lambda: pool.sync_weights(state)) for _ in range(REPEATS)]
+    copies = [seconds(lambda: {name: value.clone() for name, value in state.items()}) for _ in range(REPEATS)]
+    times = [seconds(lambda: pool.generate(requests)) for _ in range(REPEATS + 1)][1:]
+    pool.close()
+    disconnect()
+    file = out.with_suffix(".bare.json")
+    threads = len(os.sched_getaffinity(0))
+    prompts = [list(r.prompt_ids) for r in requests]
+    file.write_text(json.dumps({"model": resolve_model(MODEL.name), "threads": threads, "prompts": prompts}))
+    quiet = {"VLLM_ENABLE_V1_MULTIPROCESSING": "0", "VLLM_CPU_KVCACHE_SPACE": "1", "TORCHDYNAMO_DISABLE": "1"}
+    more = {"VLLM_CPU_OMP_THREADS_BIND": "nobind", "OMP_NUM_THREADS": str(threads), "VLLM_LOGGING_LEVEL": "ERROR"}
+    command = [sys.executable, __file__, "--bare", str(file)]
+    subprocess.run(command, check=True, env={**os.environ, **quiet, **more}, stdout=subprocess.DEVNULL)
+    plain = statistics.median(json.loads(file.read_text()))
+    file.unlink()
+    return {
+        "decode_rate_over_bare_vllm": plain / statistics.median(times),
+        "tokens_per_second": REQUESTS * TOKENS / statistics.median(times),
+        "sync_over_memcpy": statistics.median(syncs) / statistics.median(copies),
+        "sync_seconds": statistics.median(syncs),
+    }
+
+
+def goodput() -> dict[str, float]:
+    """Seconds of steps undisturbed over the same with one of two engines killed in each."""
+    requests = make_requests(2 * TOKENS)
+    pool = open_pool(make_config(2), load_tokenizer(MODEL), context_tokens=512)
+    state = checkpoint_state(load_policy(MODEL), torch.bfloat16)
+    pool.generate(requests[:16])
+
+    def step(victim: int | None) -> None:
+        pool.sync_weights(state)
+        pids, ended = pool.engine_pids() if victim is not None else [], 0
+
+        def kill_once(_: Any) -> None:
+            nonlocal ended
+            ended += 1
+            if victim is not None and ended == 1:
+                os.kill(pids[victim], signal.SIGKILL)
+
+        early = [Request(r.id, r.prompt_ids, Forced(max_tokens=4, min_tokens=4)) for r in requests[:1]]
+        done = pool.generate([*early, *requests[1:]], kill_once)
+        assert len({c.request_id for c in done}) == REQUESTS
+        assert all(c.finish is not FinishReason.ERROR for c in done)
+
+    calm = [seconds(lambda: step(None)) for _ in range(KILLED_STEPS)]
+    struck = [seconds(lambda i=i: step(i % 2)) for i in range(KILLED_STEPS)]  # type: ignore[misc]
+    pool.close()
+    disconnect()
+    return {"goodput_with_an_engine_killed_every_step": sum(calm) / sum(struck), "undisturbed_step": sum(calm) / 3}
+
+
+def main(out: Path) -> None:
+    """Write and print one JSON object."""
+    result = {name: round(value, 3) for name, value in {**against_bare(out), **goodput()}.items()}
+    out.write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
+    print(json.dumps(result))
+
+
+if __name__ == "__main__":
+    if sys.argv[1] == "--bare":
+        bare(Path(sys.argv[2]))
+    else:
+        main(Path(sys.argv[1]))
