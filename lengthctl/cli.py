@@ -192,16 +192,17 @@ def env(as_json: AsJson = False) -> None:
 
 
 def _train(config: Config, name: str, *, resume: Path | None, clean: bool, push: str | None, as_json: bool) -> None:
-    from lengthctl.rundir import RunFolder
+    from lengthctl.train.ranks import from_main, is_main, join_ranks, leave_ranks
+    from lengthctl.trl_fields import TRAINER_DEFAULTS
 
-    run = RunFolder.resume(resume, config) if resume is not None else RunFolder.create(config, name, clean=clean)
-    if run.summary.is_file():  # resumed, and nothing is owed
-        run.close()
-        _print_run(run.path, as_json)
-        return
+    join_ranks(config.trainer.get("ddp_timeout", TRAINER_DEFAULTS["ddp_timeout"]))
+    run = _open_run(config, name, resume, clean)
     try:
-        _heavy()
-        summary = _run(config, run, push)
+        if from_main(run.summary.is_file):  # resumed, and nothing is owed
+            summary = None
+        else:
+            _heavy()
+            summary = _run(config, run, push)
     except LengthctlError:
         raise
     except Exception as error:
@@ -209,14 +210,35 @@ def _train(config: Config, name: str, *, resume: Path | None, clean: bool, push:
         raise
     finally:
         run.close()
-    _print_summary(summary, as_json, run.report)
+    leave_ranks()
+    if summary is not None:
+        _print_summary(summary, as_json, run.report)
+    elif is_main():
+        _print_run(run.path, as_json)
 
 
-def _run(config: Config, run: RunFolder, push: str | None) -> dict[str, Any]:
+def _open_run(config: Config, name: str, resume: Path | None, clean: bool) -> RunFolder:
+    """The run folder, opened by the first trainer process and joined by the others."""
+    from lengthctl.rundir import RunFolder
+    from lengthctl.train.ranks import from_main
+
+    opened: list[RunFolder] = []
+
+    def first() -> Path:
+        opened.append(RunFolder.resume(resume, config) if resume else RunFolder.create(config, name, clean=clean))
+        return opened[0].path
+
+    path = from_main(first)
+    return opened[0] if opened else RunFolder(path, None)
+
+
+def _run(config: Config, run: RunFolder, push: str | None) -> dict[str, Any] | None:
     from lengthctl.pipelines.training import run_training
     from lengthctl.progress import Narrator
+    from lengthctl.train.ranks import is_main
 
-    return run_training(config, run, Narrator(run.stages), push=push)
+    narrator = Narrator(run.stages) if is_main() else Narrator(quiet=True)
+    return run_training(config, run, narrator, push=push)
 
 
 def _load(name: str, overrides: list[str] | None) -> Config:

@@ -6,6 +6,7 @@ import errno
 import sys
 import tempfile
 import traceback
+from contextlib import suppress
 from pathlib import Path
 from typing import NoReturn
 
@@ -35,6 +36,7 @@ def fail_unforeseen(error: Exception, *, debug: bool) -> NoReturn:
 
 
 def write_traceback(path: Path) -> Path:
-    """Keep the traceback of the error under way; returns the path."""
-    path.write_text(traceback.format_exc(), encoding="utf-8")
+    """Keep the traceback of the error under way, if the disk takes it; returns the path."""
+    with suppress(OSError):
+        path.write_text(traceback.format_exc(), encoding="utf-8")
     return path

@@ -33,17 +33,21 @@ class Narrator:
     Args:
         kept: a file that holds the stages of an interrupted run's earlier sittings, and takes this one's. What a
             process spent in a stage that it was killed in (not: interrupted) is missing there.
+        quiet: says nothing, for all trainer processes but the first.
     """
 
-    def __init__(self, kept: Path | None = None) -> None:
+    def __init__(self, kept: Path | None = None, *, quiet: bool = False) -> None:
         self._kept = kept
+        self._quiet = quiet
         self.stages: dict[str, float] = {}
         if kept is not None and kept.is_file():
             self.stages = json.loads(kept.read_text(encoding="utf-8"))
-        self._live = sys.stderr.isatty() and not os.environ.get("CI")
+        self._live = sys.stderr.isatty() and not os.environ.get("CI") and not quiet
 
     def say(self, line: str) -> None:
         """One line."""
+        if self._quiet:
+            return
         sys.stderr.write(line + "\n")
         sys.stderr.flush()
 

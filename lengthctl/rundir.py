@@ -40,9 +40,9 @@ def write_json(path: Path, value: Any) -> None:
 
 
 class RunFolder:
-    """An open run folder, locked for this process until `close`."""
+    """An open run folder, locked for this process until `close`; a trainer process that joins one holds no lock."""
 
-    def __init__(self, path: Path, lock: IO[str]) -> None:
+    def __init__(self, path: Path, lock: IO[str] | None) -> None:
         self.path = path
         self._lock = lock
         self.checkpoints = path / "checkpoints"
@@ -114,7 +114,8 @@ class RunFolder:
 
     def close(self) -> None:
         """Let others use the folder."""
-        self._lock.close()
+        if self._lock is not None:
+            self._lock.close()
 
 
 def _lock(path: Path) -> IO[str]:

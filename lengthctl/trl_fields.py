@@ -36,6 +36,7 @@ TRAINER_DEFAULTS: dict[str, Any] = {
     "save_steps": 10,
     "save_total_limit": 2,
     "disable_tqdm": True,
+    "ddp_timeout": 7200,  # the other trainer processes wait while the first measures the untouched model
     "remove_unused_columns": False,
 }
 """Where lengthctl departs from TRL 1.16, unless the config says otherwise."""

@@ -27,7 +27,7 @@ _TRL_DEFAULTS = {"num_generations": 8, "per_device_train_batch_size": 8}
 def cross_problems(config: Config) -> list[Problem]:
     """Every fault."""
     trainer = {**_TRL_DEFAULTS, **TRAINER_DEFAULTS, **config.trainer}
-    spanning = (_targets, _reward_stop, _selection)
+    spanning = (_targets, _reward_stop, _selection, _overlap)
     checks = (_rollout(config), _rewards(config), *(check(config, trainer) for check in spanning))
     return [problem for check in (*checks, _batch(trainer)) for problem in check]
 
@@ -104,13 +104,30 @@ def _selection(config: Config, trainer: dict[str, Any]) -> Iterator[Problem]:
         yield Problem("train.keep_best", f"needs trainer.steps_per_generation = 1: {remedy}")
 
 
+def _overlap(config: Config, trainer: dict[str, Any]) -> Iterator[Problem]:
+    if not config.train.overlap:
+        return
+    if (
+        trainer["steps_per_generation"] != 1
+        or trainer.get("num_iterations", 1) != 1
+        or "generation_batch_size" in trainer
+    ):
+        yield Problem("train.overlap", "needs one update a generation batch: trainer.steps_per_generation = 1")
+    if not trainer.get("vllm_importance_sampling_correction", True):
+        why = "needs trainer.vllm_importance_sampling_correction, which corrects for the older weights"
+        yield Problem("train.overlap", why)
+
+
 def _batch(trainer: dict[str, Any]) -> Iterator[Problem]:
     group = trainer["num_generations"]
     sizes = [trainer["per_device_train_batch_size"], trainer["steps_per_generation"], group]
     if not all(isinstance(size, int) and size > 0 for size in sizes) or "generation_batch_size" in trainer:
         return
-    # one process: with more of them TRL checks the product again
-    total = sizes[0] * sizes[1] * int(os.environ.get("WORLD_SIZE", "1"))
-    if total % group:
+    processes = int(os.environ.get("WORLD_SIZE", "1"))
+    total = sizes[0] * sizes[1] * processes
+    if processes > 1 and sizes[0] % group:
+        found = f"= {sizes[0]} holds no whole groups of trainer.num_generations = {group}"
+        yield Problem("trainer.per_device_train_batch_size", f"{found}, which {processes} processes need")
+    elif total % group:
         factors = "per_device_train_batch_size x steps_per_generation x processes"
         yield Problem("trainer.num_generations", f"= {group} does not divide the generation batch {total} ({factors})")

@@ -158,6 +158,10 @@ class RolloutConfig(Section):
     reward_stop: Literal["off", "measure", "on"] = "off"
     """Stop a training completion when its reward cannot change any more. `measure` stops nothing and logs what it
     would save, and what it would do to the loss."""
+    reproducible: bool = False
+    """Give each request a seed of its own and poll engines by steps, not by time: with one engine, the same machine
+    and versions, a seed then gives the same run, interrupted or not. What earlier steps showed of lengths does not
+    order requests, and a slow engine is noticed later."""
     stall_seconds: float = Field(300.0, gt=0)
     """An engine that does not answer for so long is replaced."""
 
@@ -215,6 +219,12 @@ class TrainConfig(Section):
     """The same for the lowest rewards."""
     micro_batch_tokens: int | None = Field(4096, ge=1)
     """Padded tokens of one forward; None takes a batch whole."""
+    overlap: bool = False
+    """Draw the next step's completions while this one is learned from. They come from weights one step old, which the
+    importance ratio corrects. Pays where engines and trainer have cores or devices of their own."""
+    average_last: int | None = Field(None, ge=2)
+    """Let the trained model be the mean of the weights after each of the last so many steps: lengths that swing around
+    their targets settle between."""
     share_prompts: bool = True
     """Compute a group's prompt once in the update, where that is faster and the model allows it."""
 

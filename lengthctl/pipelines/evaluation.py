@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,7 +15,7 @@ from lengthctl.models import LoadedTokenizer, context_length, load_tokenizer
 from lengthctl.prompt_sources import load_seed_prompts
 from lengthctl.prompts import LengthPrompt, build_length_prompts
 from lengthctl.records import SCHEMA, Completion, FinishReason
-from lengthctl.rollout.backend import Backend, Request, Sampling
+from lengthctl.rollout.backend import Backend, Request, Sampling, request_seed
 from lengthctl.rollout.pool import RolloutPool
 from lengthctl.rundir import write_atomic, write_json
 from lengthctl.scoring import Scored, score_text
@@ -97,14 +97,15 @@ def sample_prompts(
     sampling = Sampling(
         temperature=config.evaluate.temperature, top_p=config.evaluate.top_p, max_tokens=completion_limit(config)
     )
+    reproducible = config.rollout.reproducible
     requests, owners = [], []
     for prompt in prompts:
         messages = tuple(with_system_prompt(prompt.messages, config.model.system_prompt))
         ids = tokenizer.prompt_ids(list(messages)) if tokenizer is not None else ()
         for sample in range(config.evaluate.samples):
-            requests.append(
-                Request(f"{prompt.id}#{sample}", ids, sampling, messages, group=prompt.id, target=prompt.target)
-            )
+            name = f"{prompt.id}#{sample}"
+            drawn = replace(sampling, seed=request_seed(config.run.seed, name)) if reproducible else sampling
+            requests.append(Request(name, ids, drawn, messages, group=prompt.id, target=prompt.target))
             owners.append(prompt)
     with narrator.bar(len(requests), stage) as bar:
         count = 0

@@ -9,22 +9,23 @@ from typing import TYPE_CHECKING, Any
 from lengthctl.errors import EndpointError, first_line
 from lengthctl.evaluate.card import model_card
 from lengthctl.models import LoadedTokenizer, resolve_model
-from lengthctl.rollout.weights import checkpoint_state
 from lengthctl.rundir import write_atomic
 
 if TYPE_CHECKING:
+    import torch
+
     from lengthctl.config import Config
     from lengthctl.rundir import RunFolder
 
 __all__ = ["export_model", "push_model", "write_card"]
 
 
-def export_model(config: Config, run: RunFolder, trainer: Any, tokenizer: LoadedTokenizer) -> None:
-    """`model/`: a plain checkpoint in bf16, LoRA merged (the adapter beside it), with its tokenizer and template."""
-    import torch
-
+def export_model(
+    config: Config, run: RunFolder, trainer: Any, tokenizer: LoadedTokenizer, state: dict[str, torch.Tensor]
+) -> None:
+    """`model/`: a plain checkpoint of `state` (`trained_state`: bf16, LoRA merged; the adapter beside it), with its
+    tokenizer and template."""
     model = trainer.accelerator.unwrap_model(trainer.model)
-    state = checkpoint_state(model, torch.bfloat16)
     if config.model.lora is not None:
         model.save_pretrained(run.path / "adapter")
         model = model.get_base_model()

@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lengthctl.config import config_digest
-from lengthctl.errors import ConfigError, Problem
 from lengthctl.evaluate.environment import environment, measure_bf16_gflops
 from lengthctl.evaluate.metrics import compare, summarise
 from lengthctl.evaluate.report import write_report
@@ -33,6 +32,8 @@ from lengthctl.rollout.backend import Sampling
 from lengthctl.rollout.stopping import StopPolicy
 from lengthctl.rundir import write_atomic, write_json
 from lengthctl.scoring import Scored
+from lengthctl.train.ranks import from_main, is_main, world_size
+from lengthctl.train.trained_state import trained_state
 
 if TYPE_CHECKING:
     from lengthctl.config import Config
@@ -45,7 +46,9 @@ __all__ = ["run_training"]
 Samples = list[Sample]
 
 
-def run_training(config: Config, run: RunFolder, narrator: Narrator, *, push: str | None = None) -> dict[str, Any]:
+def run_training(
+    config: Config, run: RunFolder, narrator: Narrator, *, push: str | None = None
+) -> dict[str, Any] | None:
     """The whole run in its folder; goes on from the last checkpoint and finished evaluation found there.
 
     Args:
@@ -55,21 +58,36 @@ def run_training(config: Config, run: RunFolder, narrator: Narrator, *, push: st
         push: hub repository to upload `model/` to, with the user's own login.
 
     Returns:
-        What `summary.json` holds.
+        What `summary.json` holds; None in trainer processes other than the first, which only train.
     """
+    narrator.stages["start"] = narrator.stages.get("start", 0.0) + _process_seconds()  # imports, for the most part
+    os.environ.setdefault("TRL_EXPERIMENTAL_SILENCE", "1")
+    if not is_main():
+        from_main(lambda: None)  # the prompts are checked, and their digest kept, by the first
+        inputs = prepare_inputs(config, run)
+        trained_state(_train(config, run, None, inputs, narrator))
+        return None
+    summary = _lead(config, run, narrator)
+    write_json(run.summary, summary)
+    write_card(run, summary)
+    write_report(run.path)
+    if push is not None:
+        push_model(run.model_dir, push)
+    return summary
+
+
+def _lead(config: Config, run: RunFolder, narrator: Narrator) -> dict[str, Any]:
+    """The first trainer process's part: everything but the last files."""
     from lengthctl.rollout.cluster import disconnect
     from lengthctl.rollout.open import open_pool
 
-    narrator.stages["start"] = narrator.stages.get("start", 0.0) + _process_seconds()  # imports, for the most part
-    os.environ.setdefault("TRL_EXPERIMENTAL_SILENCE", "1")
-    if int(os.environ.get("WORLD_SIZE", "1")) > 1:
-        raise ConfigError("train", [Problem("WORLD_SIZE", "training in several processes is not supported yet")])
     monitor = MemoryMonitor()
     monitor.start()
     with narrator.stage("prepare"):
         write_json(run.path / "env.json", environment())
         gflops = measure_bf16_gflops()
         inputs = prepare_inputs(config, run)
+        from_main(lambda: None)
     pool: RolloutPool | None = None
     try:
         with narrator.stage("engine"):
@@ -81,9 +99,11 @@ def run_training(config: Config, run: RunFolder, narrator: Narrator, *, push: st
         with narrator.stage("train"):
             trainer = _train(config, run, pool, inputs, narrator)
         with narrator.stage("export"):
-            export_model(config, run, trainer, inputs.tokenizer)
+            state = trained_state(trainer)
+            assert state is not None
+            export_model(config, run, trainer, inputs.tokenizer, state)
         with narrator.stage("after"):
-            trainer.vllm_generation.sync_weights()
+            pool.sync_weights(state)
             after = sample_prompts(config, pool, inputs.tokenizer, inputs.held_out, narrator, "after")
             write_samples(run.path / "samples" / "after.jsonl", after)
     finally:
@@ -97,13 +117,7 @@ def run_training(config: Config, run: RunFolder, narrator: Narrator, *, push: st
         "peak_memory_gib": round(peak, 2),
         "gflops_bf16": round(gflops, 1),
     }
-    summary = _summary(config, before, after, facts)
-    write_json(run.summary, summary)
-    write_card(run, summary)
-    write_report(run.path)
-    if push is not None:
-        push_model(run.model_dir, push)
-    return summary
+    return _summary(config, before, after, facts)
 
 
 def _process_seconds() -> float:
@@ -145,9 +159,10 @@ def _read_samples(path: Path, prompts: Sequence[LengthPrompt]) -> Samples:
     return rows
 
 
-def _train(config: Config, run: RunFolder, pool: RolloutPool, inputs: RunInputs, narrator: Narrator) -> Any:
-    """Train from the last checkpoint, or from the start."""
-    from lengthctl.train.callbacks import LiveView, MetricsFile, trim_records
+def _train(config: Config, run: RunFolder, pool: RolloutPool | None, inputs: RunInputs, narrator: Narrator) -> Any:
+    """Train from the last checkpoint, or from the start; without a pool as one of the other trainer processes."""
+    from lengthctl.train.averaging import TailAverage
+    from lengthctl.train.callbacks import InterruptCheckpoint, LiveView, MetricsFile, trim_records
     from lengthctl.train.generation import PoolGeneration
     from lengthctl.train.rl import LengthTrainer
     from lengthctl.train.rollout_log import RolloutLog
@@ -155,7 +170,7 @@ def _train(config: Config, run: RunFolder, pool: RolloutPool, inputs: RunInputs,
 
     args, checkpoint = inputs.args, last_checkpoint(run.checkpoints)
     rollouts = run.path / "samples" / "rollouts.jsonl"
-    for path in (run.metrics, rollouts):
+    for path in (run.metrics, rollouts) if is_main() else ():
         trim_records(path, int(checkpoint.name.rpartition("-")[2]) if checkpoint else 0)
     sampling = Sampling(args.temperature, args.top_p, args.top_k, args.max_completion_length)
     reward = build_combined(config.rewards, inputs.tokenizer.tokenizer)
@@ -163,25 +178,38 @@ def _train(config: Config, run: RunFolder, pool: RolloutPool, inputs: RunInputs,
     if config.rollout.reward_stop != "off":
         stop = StopPolicy(reward.is_spent, only_measure=config.rollout.reward_stop == "measure")
     with narrator.bar(args.max_steps, "train") as bar:
+        interrupted = InterruptCheckpoint()
+        average = TailAverage(config.train.average_last, checkpoint) if config.train.average_last else None
+        told = [MetricsFile(run.metrics), LiveView(bar), SilentFailures(narrator)] if is_main() else []
         trainer = LengthTrainer(
             model=load_policy(config.model, context_tokens=inputs.context_tokens),
             args=args,
             train_dataset=inputs.train_data,
             eval_dataset=inputs.eval_data if args.eval_strategy != "no" else None,
             processing_class=inputs.tokenizer.tokenizer,
-            callbacks=[MetricsFile(run.metrics), LiveView(bar), SilentFailures(narrator)],
-            rollout_log=RolloutLog(rollouts),
-            generation=PoolGeneration(pool, sampling, stop=stop),
+            callbacks=[*told, interrupted, *([average] if average else [])],
+            rollout_log=RolloutLog(rollouts) if is_main() else None,
+            generation=PoolGeneration(pool, sampling, stop=stop, reproducible=config.rollout.reproducible),
             reward=reward,
             keep_best=config.train.keep_best,
             keep_worst=config.train.keep_worst,
             micro_batch_tokens=config.train.micro_batch_tokens,
             share_prompts=config.train.share_prompts,
+            overlap=config.train.overlap,
         )
         if config.train.share_prompts and trainer.packing_obstacle is not None:
             narrator.say(f"a group's prompt is computed for each completion: {trainer.packing_obstacle}")
         _silence_trl_prints(trainer)
-        trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
+        try:
+            trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
+        except KeyboardInterrupt:
+            # several processes are not stopped at the same place, and could wait for each other here
+            step = interrupted.save(trainer) if world_size() == 1 else None
+            if step is not None:
+                narrator.say(f"interrupted: step {step} is saved")
+            raise
+    if average is not None:
+        narrator.say(f"the model is the mean of the last {average.apply(trainer.model)} steps")
     return trainer
 
 

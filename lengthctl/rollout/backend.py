@@ -7,9 +7,10 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from lengthctl.length import Target
+from lengthctl.prompts import stable_hash
 from lengthctl.records import Completion
 
-__all__ = ["Backend", "OnCompletion", "Request", "Sampling", "allowed_failures"]
+__all__ = ["Backend", "OnCompletion", "Request", "Sampling", "allowed_failures", "request_seed"]
 
 
 @dataclass(frozen=True)
@@ -25,6 +26,8 @@ class Sampling:
     top_k: int = 0
     max_tokens: int = 256
     """The limit: completion tokens, the stop token counted."""
+    seed: int | None = None
+    """Of this request alone; None draws from the engine's stream, which follows the timing of requests."""
 
 
 @dataclass(frozen=True)
@@ -41,6 +44,11 @@ class Request:
     messages: tuple[Mapping[str, str], ...] = ()
     group: str = ""
     target: Target | None = field(default=None)
+
+
+def request_seed(run_seed: int, name: str) -> int:
+    """31 bits for one request of a run, from what names it there."""
+    return stable_hash(f"{run_seed}|{name}") % 2**31
 
 
 def allowed_failures(budget: float, requests: int) -> float:

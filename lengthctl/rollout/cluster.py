@@ -3,24 +3,34 @@
 from __future__ import annotations
 
 import os
+import secrets
 import signal
 import socket
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 
-from lengthctl.errors import EndpointError, MissingDependencyError, first_line
+from lengthctl.errors import EndpointError, EngineError, MissingDependencyError, first_line
 
 __all__ = ["connect", "disconnect"]
 
 _CONNECT_SECONDS = 5.0
 
 
-def connect(*, cpus: int, object_store_gib: float) -> None:
+def connect(*, cpus: int, object_store_gib: float, engines: int = 1) -> None:
     """Start or join Ray; does nothing when it runs already.
+
+    A Ray of our own listens on loopback only and takes calls with a token made for this run; a cluster that is joined
+    keeps its own rules.
+
+    Args:
+        cpus: cores that all engines ask for together.
+        object_store_gib: shared memory of a Ray of our own.
+        engines: how many share the cores, each on one node.
 
     Raises:
         EndpointError: RAY_ADDRESS does not answer.
+        EngineError: the cluster has fewer cores than the engines ask for.
         MissingDependencyError: Ray is not installed.
     """
     for key, value in {
@@ -30,16 +40,20 @@ def connect(*, cpus: int, object_store_gib: float) -> None:
         "RAY_DEDUP_LOGS": "0",
     }.items():
         os.environ.setdefault(key, value)
+    address = os.environ.get("RAY_ADDRESS")
+    if not address:  # read when Ray is imported; its processes inherit both, and nothing is written to a file
+        os.environ.setdefault("RAY_AUTH_MODE", "token")
+        os.environ.setdefault("RAY_AUTH_TOKEN", secrets.token_hex(32))
     try:
         import ray
     except ImportError as error:
         raise MissingDependencyError("ray is not installed", "Run `pip install ray`") from error
     if ray.is_initialized():
         return
-    address = os.environ.get("RAY_ADDRESS")
     with _kept_sigterm():
         if address:
             _join(address)
+            _check_cores(cpus, engines)
         else:
             _start(cpus, object_store_gib)
 
@@ -55,6 +69,20 @@ def _join(address: str) -> None:
             f"RAY_ADDRESS={address} refused the connection ({first_line(error)})",
             "Start the cluster with `ray start --head`, or unset RAY_ADDRESS to run on this machine",
         ) from error
+
+
+def _check_cores(cpus: int, engines: int) -> None:
+    """Ray would wait for a larger cluster without end."""
+    import ray
+
+    nodes = [int(node["Resources"].get("CPU", 0)) for node in ray.nodes() if node["Alive"]]
+    each = cpus // engines
+    room = sum(cores // each for cores in nodes)
+    if room < engines:
+        raise EngineError(
+            f"{engines} engines ask for {each} cores each, and the cluster's nodes have {nodes}: room for {room}",
+            "Lower rollout.engines or rollout.threads, or add nodes",
+        )
 
 
 def _start(cpus: int, object_store_gib: float) -> None:

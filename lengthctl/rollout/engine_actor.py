@@ -18,6 +18,10 @@ if TYPE_CHECKING:
 __all__ = ["EngineActor", "EngineSettings", "Event", "names_digest"]
 
 
+_LAUNCHER_VARIABLES = ("RANK", "LOCAL_RANK", "WORLD_SIZE", "LOCAL_WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT")
+"""Of `accelerate launch`, inherited from the driver; vLLM would take itself for one of the trainer's processes."""
+
+
 @dataclass(frozen=True)
 class EngineSettings:
     """What an engine is built from."""
@@ -32,6 +36,8 @@ class EngineSettings:
     dtype: str
     seed: int
     stop_token_ids: tuple[int, ...]
+    whole_prompts: bool = False
+    """Never split a prompt over steps: vLLM 0.31 then rewinds a seeded request's generator, which a CPU's cannot."""
 
     def environment(self) -> dict[str, str]:
         """Variables that must be set before vLLM is imported in the actor."""
@@ -70,6 +76,8 @@ class EngineActor:
     """A vLLM engine, stepped from outside."""
 
     def __init__(self, settings: EngineSettings) -> None:
+        for name in _LAUNCHER_VARIABLES:
+            os.environ.pop(name, None)
         import torch
 
         torch.set_num_threads(settings.threads)  # before the engine: vLLM then replaces the function
@@ -86,6 +94,7 @@ class EngineActor:
         self._digest: str | None = None
         self._partial: dict[str, tuple[list[int], list[float]]] = {}
         self._refused: list[Event] = []
+        most = settings.max_num_seqs
         self._engine = LLMEngine.from_engine_args(
             EngineArgs(
                 model=settings.model,
@@ -93,9 +102,9 @@ class EngineActor:
                 skip_tokenizer_init=True,
                 dtype=settings.dtype,
                 enforce_eager=True,  # Inductor costs a minute of build and gains nothing on CPU (vLLM 0.31)
-                max_num_seqs=settings.max_num_seqs,
+                max_num_seqs=most,
                 max_model_len=settings.max_model_len,
-                max_num_batched_tokens=max(2048, settings.max_model_len),
+                max_num_batched_tokens=max(2048, settings.max_model_len * (most if settings.whole_prompts else 1)),
                 enable_prefix_caching=True,
                 logprobs_mode="processed_logprobs",  # temperature counts in the correction of the trainer
                 seed=settings.seed,

@@ -75,7 +75,9 @@ def open_pool(
     engines, threads = engine_layout(config)
     length = config.rollout.max_model_len or context_tokens
     _check_context(config, length, context_tokens)
-    connect(cpus=engines * threads, object_store_gib=_object_store_gib(resolve_model(config.model.name)))
+    connect(
+        cpus=engines * threads, engines=engines, object_store_gib=_object_store_gib(resolve_model(config.model.name))
+    )
     settings = [
         EngineSettings(
             model=resolve_model(config.model.name),
@@ -87,6 +89,7 @@ def open_pool(
             dtype=config.rollout.dtype,
             seed=config.run.seed + i,
             stop_token_ids=tokenizer.stop_token_ids,
+            whole_prompts=config.rollout.reproducible,
         )
         for i in range(engines)
     ]
@@ -95,6 +98,7 @@ def open_pool(
         tokenizer.decode,
         failure_budget=config.rollout.failure_budget,
         stall_seconds=config.rollout.stall_seconds,
+        reproducible=config.rollout.reproducible,
         say=say,
     )
 

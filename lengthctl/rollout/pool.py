@@ -7,6 +7,7 @@ the driver has. What is waited for too long is named.
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -55,6 +56,7 @@ class RolloutPool:
         decode: token ids to text, special tokens left out.
         failure_budget: share of a call's requests that may fail before it raises, 0 to 1.
         stall_seconds: an engine that does not answer for so long is replaced.
+        reproducible: nothing that a call does depends on time or on earlier calls.
         say: told of engines that are replaced, and of what a silent pool waits for.
     """
 
@@ -65,11 +67,14 @@ class RolloutPool:
         *,
         failure_budget: float = 0.02,
         stall_seconds: float = 300.0,
+        reproducible: bool = False,
         say: Callable[[str], None] = lambda line: None,
     ) -> None:
         self._decode = decode
         self._failure_budget = failure_budget
         self.stall_seconds = stall_seconds
+        self._reproducible = reproducible
+        self._poll_seconds = math.inf if reproducible else _POLL_SECONDS
         self._say = say
         self._snapshot: WeightSnapshot | None = None
         self._predictor = LengthPredictor()
@@ -124,6 +129,8 @@ class RolloutPool:
         """See `Backend.generate`; `stop` ends completions whose reward cannot change any more."""
         self._calls += 1
         self._predictor.forget_groups()
+        if self._reproducible:
+            self._predictor = LengthPredictor()
         call = RunningCall(
             requests,
             name=str(self._calls),
@@ -167,7 +174,7 @@ class RolloutPool:
                 if len(sent) == len(call.held_by(engine.key)):
                     engine.gained_at = time.monotonic()
                 engine.submit(sent)
-                self._ask(engine, engine.poll(_POLL_STEPS, _POLL_SECONDS))
+                self._ask(engine, engine.poll(_POLL_STEPS, self._poll_seconds))
 
     def _next_answers(self, call: RunningCall | None) -> list[Completion]:
         """Wait for the next answer of any engine, take it in, and return what it ended."""

@@ -100,7 +100,10 @@ class RunningCall:
         sample.key = f"{self._name}/{made.request.id}/{made.attempt}"
         self._ids[sample.key] = made.request.id
         sampling = made.request.sampling
-        left = replace(sampling, max_tokens=sampling.max_tokens - len(sample.token_ids))
+        told = len(sample.token_ids)
+        left = replace(sampling, max_tokens=sampling.max_tokens - told)
+        if sampling.seed is not None:
+            left = replace(left, seed=sampling.seed + told)  # else the numbers of its beginning would be drawn again
         return sample.key, (*made.request.prompt_ids, *sample.token_ids), asdict(left)
 
     def apply(self, engine: str, event: Event) -> Completion | None:

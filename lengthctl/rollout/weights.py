@@ -47,10 +47,13 @@ def _sample(tensor: torch.Tensor) -> torch.Tensor:
     return flat[:: max(1, flat.numel() // _SAMPLED)][:_SAMPLED].clone()
 
 
-def checkpoint_state(model: Any, dtype: torch.dtype) -> dict[str, torch.Tensor]:
+def checkpoint_state(
+    model: Any, dtype: torch.dtype, gathered: Mapping[str, torch.Tensor] | None = None
+) -> dict[str, torch.Tensor]:
     """Tensors of a model under their checkpoint names, LoRA merged in, tied copies left out, cast to `dtype`.
 
-    The model itself is not changed. Cast before sending: bf16 halves the transfer, and the engine would cast anyway.
+    The model itself is not changed; `gathered` stands in for its own state where that is sharded. Cast before sending:
+    bf16 halves the transfer, and the engine would cast anyway.
     """
     import torch
 
@@ -59,7 +62,7 @@ def checkpoint_state(model: Any, dtype: torch.dtype) -> dict[str, torch.Tensor]:
     ties_embeddings = bool(getattr(model.config, "tie_word_embeddings", False))
     state: dict[str, torch.Tensor] = {}
     with torch.no_grad():
-        for name, tensor in model.state_dict().items():
+        for name, tensor in (model.state_dict() if gathered is None else gathered).items():
             clean = _checkpoint_name(name)
             if clean is None or (ties_embeddings and clean in {"lm_head.weight", *tied}):
                 continue

@@ -16,7 +16,7 @@ from lengthctl.rundir import write_atomic
 if TYPE_CHECKING:
     from lengthctl.progress import Bar
 
-__all__ = ["LiveView", "MetricsFile", "trim_records"]
+__all__ = ["InterruptCheckpoint", "LiveView", "MetricsFile", "trim_records"]
 
 
 class MetricsFile(TrainerCallback):  # type: ignore[misc]  # transformers is untyped here
@@ -37,6 +37,33 @@ class MetricsFile(TrainerCallback):  # type: ignore[misc]  # transformers is unt
     def on_train_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
         """Close the file."""
         self._writer.close()
+
+
+class InterruptCheckpoint(TrainerCallback):  # type: ignore[misc]
+    """Saves what was learned when a run is interrupted, so that at most the step under way is done again.
+
+    `save` does nothing while the weights are between two steps of the optimizer: the last checkpoint counts then.
+    """
+
+    def __init__(self) -> None:
+        self._is_whole = False
+
+    def on_pre_optimizer_step(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+        """The weights are about to change."""
+        self._is_whole = False
+
+    def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+        """Weights, optimizer and counters tell of the same step again."""
+        self._is_whole = True
+
+    def save(self, trainer: Any) -> int | None:
+        """Write a checkpoint of the last whole step, unless there is one; returns that step."""
+        step = int(trainer.state.global_step)
+        folder = Path(trainer.args.output_dir) / f"checkpoint-{step}"
+        if not self._is_whole or (folder / "trainer_state.json").is_file():
+            return None
+        trainer._save_checkpoint(trainer.model, trial=None)
+        return step
 
 
 class LiveView(TrainerCallback):  # type: ignore[misc]

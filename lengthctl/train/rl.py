@@ -12,21 +12,23 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Sequence
+from contextlib import nullcontext
 from typing import Any
 
 import torch
 from trl import GRPOConfig, GRPOTrainer
 
-from lengthctl.evaluate.metrics import adherence, reward_correlation
 from lengthctl.length import Target
 from lengthctl.records import Completion, FinishReason
 from lengthctl.rewards.combine import Combined
-from lengthctl.scoring import score_text
+from lengthctl.train.adherence_log import step_adherence
 from lengthctl.train.batching import Pack, build_packs, plan_micro_batches, row_lengths, take_rows
 from lengthctl.train.epoch_sampler import EpochSampler
 from lengthctl.train.generation import PoolGeneration
+from lengthctl.train.lookahead import Lookahead
 from lengthctl.train.packed_head import add_packed_head, packed_logprobs, packing_obstacle
 from lengthctl.train.packing import pack_rows
+from lengthctl.train.ranks import gather_lists, gathering_nothing, is_main, merge_metrics, rank
 from lengthctl.train.rollout_log import RolloutLog
 from lengthctl.train.selection import select_extremes
 
@@ -48,6 +50,7 @@ class LengthTrainer(GRPOTrainer):  # type: ignore[misc]  # TRL is untyped
         reward: the combined reward, which logs its parts by itself.
         keep_best, keep_worst: members of each group that are trained; None trains all.
         micro_batch_tokens: padded tokens of one forward; None takes a batch whole.
+        overlap: the next step's completions are drawn during the update, from weights one step older than it.
         share_prompts: a group's prompt is computed once where the model allows it (`packing_obstacle` says why not).
         rollout_log: where every training completion is written, if anywhere.
         args, model, train_dataset, eval_dataset, processing_class, callbacks: as TRL's. The datasets need the columns
@@ -65,6 +68,7 @@ class LengthTrainer(GRPOTrainer):  # type: ignore[misc]  # TRL is untyped
         keep_worst: int | None,
         micro_batch_tokens: int | None,
         share_prompts: bool = True,
+        overlap: bool = False,
         rollout_log: RolloutLog | None = None,
         args: GRPOConfig,
         **kwargs: Any,
@@ -80,6 +84,7 @@ class LengthTrainer(GRPOTrainer):  # type: ignore[misc]  # TRL is untyped
         self._keep = None if keep_best is None and keep_worst is None else (keep_best or 0, keep_worst or 0)
         self._micro_batch_tokens = micro_batch_tokens
         self._rollout_log = rollout_log
+        self._ahead = Lookahead() if overlap else None
         # With one update a batch the weights of the update are those of the sampler: the ratio is then read off the
         # training forward itself. With more, TRL computes old logprobs by a forward of its own.
         self._ratio_in_forward = self.num_iterations == 1 and args.steps_per_generation == 1
@@ -96,9 +101,9 @@ class LengthTrainer(GRPOTrainer):  # type: ignore[misc]  # TRL is untyped
         return packing_obstacle(model, self.temperature)
 
     def _get_train_sampler(self, dataset: Any = None) -> EpochSampler:
-        """TRL's order of prompts, but one that a resumed run finds again."""
+        """TRL's random order, but one that a resumed run finds again, with each target's share in every batch."""
         base = super()._get_train_sampler(dataset)
-        return EpochSampler(
+        sampler = EpochSampler(
             data_source=base.data_source,
             mini_repeat_count=base.mini_repeat_count,
             batch_size=base.batch_size,
@@ -106,11 +111,15 @@ class LengthTrainer(GRPOTrainer):  # type: ignore[misc]  # TRL is untyped
             shuffle=base.shuffle,
             seed=base.seed,
         )
+        rows = base.data_source
+        if "target" in rows.column_names:
+            sampler.strata = [Target.parse(row).label if row else None for row in rows["target"]]
+        return sampler
 
     def _generate_and_score_completions(self, inputs: list[dict[str, Any]]) -> dict[str, Any]:
         """Adds: targets for the pool, no old-logprob forward where it can be saved, the choice of group members."""
         mode = "train" if self.model.training else "eval"
-        self._generation.targets = [Target.parse(row["target"]) if row.get("target") else None for row in inputs]
+        self._generation.targets = _targets(inputs)
         correction = self.vllm_importance_sampling_correction
         if self._ratio_in_forward or mode == "eval":
             self.vllm_importance_sampling_correction = False
@@ -118,9 +127,21 @@ class LengthTrainer(GRPOTrainer):  # type: ignore[misc]  # TRL is untyped
             batch: dict[str, Any] = super()._generate_and_score_completions(inputs)
         finally:
             self.vllm_importance_sampling_correction = correction
+        if mode == "train" and self._ahead is not None and (rows := self._ahead.batch) is not None:
+            ids, *_ = self._tokenize_prompts([row["prompt"] for row in rows])
+            self._generation.begin(ids, _targets(rows), self.num_generations)
         if mode == "train" and self._keep is not None:
             batch = self._keep_informative(batch)
         return batch
+
+    def get_batch_samples(self, epoch_iterator: Any, num_batches: int, device: Any) -> tuple[list[Any], Any]:
+        """Looks one batch ahead, where rollouts overlap with the update."""
+        ahead = self._ahead
+        source = epoch_iterator if ahead is None else ahead.chained(epoch_iterator)
+        samples: tuple[list[Any], Any] = super().get_batch_samples(source, num_batches, device)
+        if ahead is not None:
+            ahead.fetch(epoch_iterator)
+        return samples
 
     def _keep_informative(self, batch: dict[str, Any]) -> dict[str, Any]:
         """Rows of the extremes; the advantages keep the baseline of their whole group."""
@@ -144,40 +165,27 @@ class LengthTrainer(GRPOTrainer):  # type: ignore[misc]  # TRL is untyped
             row["is_truncated"] = completion.is_truncated
         rewards: torch.Tensor = super()._calculate_rewards(inputs, prompts, completions, completion_ids_list)
         failed = [i for i, completion in enumerate(done) if completion.finish is FinishReason.ERROR]
-        start = self.accelerator.process_index * len(done)
+        start = rank() * len(done)
         rewards[[start + i for i in failed]] = torch.nan
         own = rewards[start : start + len(done), 0].tolist()
         self._own_rewards = [None if math.isnan(value) else value for value in own]
-        self._log_adherence(inputs, done)
-        if self._rollout_log is not None and self.model.training:
-            self._rollout_log.write(self.state.global_step + 1, inputs, done, self._own_rewards)
+        self._log(inputs, done)
         return rewards
 
-    def _log_adherence(self, inputs: list[dict[str, Any]], done: Sequence[Completion]) -> None:
+    def _log(self, inputs: list[dict[str, Any]], done: Sequence[Completion]) -> None:
+        """Adherence and records of the rows of all processes, in the first."""
         mode = "train" if self.model.training else "eval"
-        counted = [
-            i
-            for i, (row, completion) in enumerate(zip(inputs, done, strict=True))
-            if row.get("target") and completion.finish is not FinishReason.ERROR
+        own = [
+            (row.get("prompt_id"), row.get("target"), completion, reward)
+            for row, completion, reward in zip(inputs, done, self._own_rewards, strict=True)
         ]
-        scored = [
-            score_text(
-                done[i].text,
-                Target.parse(inputs[i]["target"]),
-                prompt_id=str(inputs[i].get("prompt_id", i)),
-                tokens=len(done[i].token_ids),
-                is_truncated=done[i].is_truncated,
-                tokenizer=self.processing_class,
-            )
-            for i in counted
-        ]
-        correlation = reward_correlation(scored, [self._own_rewards[i] for i in counted])
-        if correlation is not None:
-            self._metrics[mode]["adherence/reward_correlation"].append(correlation)
-        for name, value in adherence(scored).items() if scored else ():
+        rows = [row for share in gather_lists(own) for row in share]
+        if not is_main():
+            return
+        for name, value in {**step_adherence(rows, self.processing_class), **self._generation.speed()}.items():
             self._metrics[mode][name].append(value)
-        for name, value in self._generation.speed().items():
-            self._metrics[mode][name].append(value)
+        if self._rollout_log is not None and mode == "train":
+            self._rollout_log.write(self.state.global_step + 1, rows)
 
     def _prepare_inputs(self, generation_batch: Any) -> dict[str, Any]:
         """A micro-batch made by `training_step` passes through."""
@@ -194,14 +202,19 @@ class LengthTrainer(GRPOTrainer):  # type: ignore[misc]  # TRL is untyped
         prepared = time.perf_counter()
         total = torch.zeros((), device=self.accelerator.device)
         computed = 0
-        for packs in self._plan(batch):
+        planned = self._plan(batch)
+        earlier = {name: len(values) for name, values in self._metrics["train"].items()}
+        for left, packs in zip(reversed(range(len(planned))), planned, strict=True):
             micro = take_rows(batch, [row for pack in packs for row in pack.rows])
             micro["loss_share"] = self._loss_share(micro, batch)
             if self.packing_obstacle is None:
                 places = iter(range(len(micro["completion_ids"])))
                 micro["packs"] = [[next(places) for _ in pack.rows] for pack in packs]
             computed += len(packs) * packs[0].tokens
-            total += super(GRPOTrainer, self).training_step(model, micro, num_items_in_batch)
+            # Processes differ in micro-batches: they meet once, in the last backward.
+            with self.accelerator.no_sync(model) if left else nullcontext(), gathering_nothing(self.accelerator):
+                total += super(GRPOTrainer, self).training_step(model, micro, num_items_in_batch)
+        merge_metrics(self._metrics["train"], earlier)
         self._step += 1
         seconds = time.perf_counter() - prepared
         rows = int(batch["prompt_mask"].sum() + batch["completion_mask"].sum())
@@ -210,6 +223,8 @@ class LengthTrainer(GRPOTrainer):  # type: ignore[misc]  # TRL is untyped
         metrics["speed/train_seconds"].append(seconds)
         metrics["speed/train_tokens_per_second"].append(rows / seconds)
         metrics["speed/train_computed_fraction"].append(computed / rows)
+        needed = sum(pack.tokens for packs in planned for pack in packs)
+        metrics["speed/train_padding_fraction"].append(1 - needed / computed)
         return total
 
     def _plan(self, batch: dict[str, Any]) -> list[list[Pack]]:
@@ -287,3 +302,7 @@ class LengthTrainer(GRPOTrainer):  # type: ignore[misc]  # TRL is untyped
         """Evaluation generates and scores; the loss of a policy gradient says nothing there, so no forward is spent."""
         self._prepare_inputs(inputs)
         return torch.zeros((), device=self.accelerator.device), None, None
+
+
+def _targets(rows: Sequence[dict[str, Any]]) -> list[Target | None]:
+    return [Target.parse(row["target"]) if row.get("target") else None for row in rows]

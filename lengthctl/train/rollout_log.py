@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
 
-from lengthctl.records import Completion, RecordWriter
+from lengthctl.records import RecordWriter
+from lengthctl.train.adherence_log import TrainedRow
 
 __all__ = ["RolloutLog"]
 
@@ -17,20 +17,14 @@ class RolloutLog:
     def __init__(self, path: Path) -> None:
         self._writer = RecordWriter(path)
 
-    def write(
-        self,
-        step: int,
-        rows: Sequence[Mapping[str, Any]],
-        completions: Sequence[Completion],
-        rewards: Sequence[float | None],
-    ) -> None:
+    def write(self, step: int, rows: Iterable[TrainedRow]) -> None:
         """One record a completion of the step that it trains."""
-        for row, completion, reward in zip(rows, completions, rewards, strict=True):
+        for prompt_id, target, completion, reward in rows:
             self._writer.write(
                 {
                     "step": step,
-                    "prompt_id": row.get("prompt_id"),
-                    "target": row.get("target"),
+                    "prompt_id": prompt_id,
+                    "target": target,
                     "text": completion.text,
                     **completion.origin(),
                     "reward": reward,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 from collections.abc import Iterator
@@ -59,6 +60,24 @@ def test_more_requests_than_slots_come_back_once_and_in_order(pool: Any) -> None
     assert {c.engine for c in done} == {"engine-0", "engine-1"}
     assert all(len(c.logprobs) == len(c.token_ids) <= 16 for c in done)
     assert {c.finish for c in done} <= {FinishReason.EOS, FinishReason.LIMIT}
+
+
+def test_nothing_listens_outside_this_machine(pool: Any) -> None:
+    """Ray's processes and the engines, while they work."""
+    import psutil
+
+    listening: set[tuple[str, str]] = set()
+
+    def look(completion: Completion) -> None:
+        for process in [psutil.Process(), *psutil.Process().children(recursive=True)]:
+            with contextlib.suppress(psutil.NoSuchProcess):
+                sockets = process.net_connections(kind="inet")
+                listening.update((process.name(), s.laddr.ip) for s in sockets if s.status == psutil.CONN_LISTEN)
+
+    generate(pool, on_completion=look)
+    assert len(listening) > 3  # the control store, the node's manager, the workers
+    assert {address for _, address in listening} <= {"127.0.0.1", "::1"}, listening
+    assert os.environ["RAY_AUTH_MODE"] == "token"
 
 
 def test_weights_are_synced_exactly_to_every_engine(pool: Any) -> None:

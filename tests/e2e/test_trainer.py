@@ -6,86 +6,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tiny_trainer import make_trainer, numbers
 from transformers import TrainerCallback
 
-from lengthctl.length import Target, Unit
-from lengthctl.records import Completion, FinishReason
-
 pytestmark = pytest.mark.e2e
-
-
-class FixedGeneration:
-    """Completions of 3 to 24 random tokens, with sampler logprobs a little off."""
-
-    def __init__(self) -> None:
-        self.targets: list[Target | None] = []
-        self.completions: list[Completion] = []
-
-    def bind(self, trainer: Any) -> None:
-        self.eos = trainer.eos_token_ids[0]
-
-    def sync_weights(self) -> None:
-        pass
-
-    def speed(self) -> dict[str, float]:
-        return {}
-
-    def generate(self, prompts: list[list[int]], images: Any, num_generations: int, profiler: Any = None) -> Any:
-        import random
-
-        draw = random.Random(str(prompts))
-        ids = [[draw.randrange(100, 400) for _ in range(draw.randint(3, 24))] + [self.eos] for _ in prompts]
-        logprobs = [[-6.0 - draw.random() * 0.5 for _ in row] for row in ids]
-        self.completions = [
-            Completion(
-                request_id=str(i),
-                token_ids=tuple(row),
-                logprobs=tuple(values),
-                text=" ".join("w" for _ in row),
-                finish=FinishReason.EOS,
-                engine="fixed",
-            )
-            for i, (row, values) in enumerate(zip(ids, logprobs, strict=True))
-        ]
-        return prompts, ids, [[[v] for v in row] for row in logprobs], None
-
-
-def make_trainer(folder: Path, loss_type: str, budget: int | None, *, requests: int = 2, steps: int = 1) -> Any:
-    import torch
-    from datasets import Dataset
-    from transformers import LlamaConfig, LlamaForCausalLM
-    from trl import GRPOConfig
-
-    from lengthctl.config import ModelConfig, RewardSpec
-    from lengthctl.models import BUNDLED, load_tokenizer
-    from lengthctl.rewards.combine import build_combined
-    from lengthctl.train.rl import LengthTrainer
-    from lengthctl.trl_fields import TRAINER_DEFAULTS
-
-    torch.manual_seed(0)
-    tokenizer = load_tokenizer(ModelConfig(name=BUNDLED)).tokenizer
-    size = {"hidden_size": 16, "intermediate_size": 32, "num_hidden_layers": 1, "num_attention_heads": 2}
-    model = LlamaForCausalLM(LlamaConfig(vocab_size=len(tokenizer), num_key_value_heads=2, **size))
-    target = Target(10, unit=Unit.WORDS).to_row()
-    rows = [
-        {"prompt": [{"role": "user", "content": "a " * i}], "target": target, "prompt_id": str(i)}
-        for i in range(1, 5 * requests, 5)
-    ]
-    values = {**TRAINER_DEFAULTS, "loss_type": loss_type, "num_generations": 4, "per_device_train_batch_size": 8}
-    args = GRPOConfig(
-        **{**values, "save_steps": 1}, output_dir=str(folder), use_cpu=True, max_steps=steps, bf16=False, seed=3
-    )
-    return LengthTrainer(
-        model=model,
-        args=args,
-        train_dataset=Dataset.from_list(rows),
-        processing_class=tokenizer,
-        generation=FixedGeneration(),
-        reward=build_combined([RewardSpec(name="log_ratio")]),
-        keep_best=None,
-        keep_worst=None,
-        micro_batch_tokens=budget,
-    )
 
 
 def gradient(trainer: Any) -> Any:
@@ -129,13 +53,6 @@ class StopAfterSaving(TrainerCallback):
             raise KeyboardInterrupt
 
 
-def numbers(trainer: Any) -> list[dict[str, float]]:
-    """The log of every step, without what a clock tells."""
-    clocks = ("time", "runtime", "per_second", "seconds")
-    logs = [row for row in trainer.state.log_history if "reward" in row]
-    return [{k: v for k, v in row.items() if not any(clock in k for clock in clocks)} for row in logs]
-
-
 @pytest.mark.parametrize("stops", [(1,), (2, 3), (4,)])
 def test_a_resumed_run_ends_as_an_undisturbed_one(tmp_path: Path, stops: tuple[int, ...]) -> None:
     """Five requests in batches of two: the stops fall inside an epoch, and at its boundary."""
@@ -153,3 +70,69 @@ def test_a_resumed_run_ends_as_an_undisturbed_one(tmp_path: Path, stops: tuple[i
     assert numbers(resumed) == numbers(whole)
     for (name, ours), theirs in zip(resumed.model.state_dict().items(), whole.model.state_dict().values(), strict=True):
         assert ours.equal(theirs), name
+
+
+@pytest.mark.parametrize("stop", [1, 3])
+def test_an_interrupted_step_is_all_that_is_done_again(tmp_path: Path, stop: int) -> None:
+    from lengthctl.train.callbacks import InterruptCheckpoint
+
+    whole = make_trainer(tmp_path / "whole", "dapo", 120, requests=5, steps=4)
+    whole.train()
+    rare = {"requests": 5, "steps": 4, "save_steps": 100}
+    cut = make_trainer(tmp_path / "cut", "dapo", 120, **rare)
+    interrupted = InterruptCheckpoint()
+    cut.add_callback(interrupted)
+    pool = cut._generation._pool
+    generate = pool.generate
+
+    def interrupt(*args: Any) -> Any:
+        if cut.state.global_step == stop:
+            raise KeyboardInterrupt
+        return generate(*args)
+
+    pool.generate = interrupt
+    with pytest.raises(KeyboardInterrupt):
+        cut.train()
+    assert interrupted.save(cut) == stop
+    assert interrupted.save(cut) is None  # there is one now
+
+    resumed = make_trainer(tmp_path / "cut", "dapo", 120, **rare)
+    resumed.train(resume_from_checkpoint=str(tmp_path / "cut" / f"checkpoint-{stop}"))
+    assert numbers(resumed) == numbers(whole)
+    for (name, ours), theirs in zip(resumed.model.state_dict().items(), whole.model.state_dict().values(), strict=True):
+        assert ours.equal(theirs), name
+
+
+def test_the_tail_average_is_the_mean_of_the_last_steps_and_outlives_a_stop(tmp_path: Path) -> None:
+    import torch
+    from safetensors.torch import load_file
+
+    from lengthctl.train.averaging import TailAverage
+
+    options = {"requests": 5, "steps": 4, "save_total_limit": 5}
+    cut = make_trainer(tmp_path / "cut", "dapo", 120, **options)
+    cut.add_callback(TailAverage(3))
+    cut.add_callback(StopAfterSaving(3))
+    with pytest.raises(KeyboardInterrupt):
+        cut.train()
+    checkpoint = tmp_path / "cut" / "checkpoint-3"
+    resumed = make_trainer(tmp_path / "cut", "dapo", 120, **options)
+    average = TailAverage(3, checkpoint)
+    resumed.add_callback(average)
+    resumed.train(resume_from_checkpoint=str(checkpoint))
+    assert average.apply(resumed.model) == 3
+    saved = [load_file(tmp_path / "cut" / f"checkpoint-{step}" / "model.safetensors") for step in (2, 3, 4)]
+    for name, parameter in resumed.model.named_parameters():
+        torch.testing.assert_close(parameter.data, torch.stack([s[name] for s in saved]).mean(0))
+
+
+def test_overlap_trains_the_same_prompts_from_weights_one_step_old(tmp_path: Path) -> None:
+    plain = make_trainer(tmp_path / "plain", "dapo", 120, requests=9, steps=6)
+    plain.train()
+    ahead = make_trainer(tmp_path / "ahead", "dapo", 120, requests=9, steps=6, overlap=True)
+    ahead.train()
+    prompts = [row["num_tokens"] for row in numbers(plain)]
+    assert [row["num_tokens"] for row in numbers(ahead)] == prompts  # completions follow from the prompts here
+    lags = [row["rollout/version_lag"] for row in numbers(ahead)]
+    assert lags == [0, 1, 1, 1, 0, 1]  # four batches an epoch; its first cannot be looked ahead to
+    assert {row["rollout/version_lag"] for row in numbers(plain)} == {0}
