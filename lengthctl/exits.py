@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import shutil
 import sys
 import tempfile
 import traceback
@@ -11,6 +12,9 @@ from pathlib import Path
 from typing import NoReturn
 
 __all__ = ["fail", "fail_unforeseen", "write_traceback"]
+
+_LITTLE_BYTES = 1 << 16
+"""Free space under which a failed write is taken to be for want of it."""
 
 
 def fail(message: str, code: int) -> NoReturn:
@@ -26,13 +30,24 @@ def fail_unforeseen(error: Exception, *, debug: bool) -> NoReturn:
         fail(error.format_message(), 2)
     if debug:
         raise error
-    if isinstance(error, OSError) and error.errno == errno.ENOSPC:
+    noted = [note for note in getattr(error, "__notes__", []) if note.endswith("error.txt")]
+    if _is_full_disk(error, Path(noted[0]).parent if noted else Path()):
         fail("the disk is full. Free some space; `lengthctl train --resume RUN` goes on from the last checkpoint", 1)
     if isinstance(error, OSError) and error.filename is not None:
         fail(f"{error.filename}: {error.strerror}", 1)
-    noted = [note for note in getattr(error, "__notes__", []) if note.endswith("error.txt")]
     path = noted[0] if noted else write_traceback(Path(tempfile.mkdtemp(prefix="lengthctl-")) / "error.txt")
     fail(f"unexpected {type(error).__name__}: {error}. The traceback is in {path}; --debug shows it", 1)
+
+
+def _is_full_disk(error: BaseException, folder: Path) -> bool:
+    """Writing failed for want of space. safetensors (0.8) raises an error of its own that says so in its text, and
+    `torch.save` (2.13) one that does not, so the disk of the run is asked too."""
+    if isinstance(error, OSError) and error.errno == errno.ENOSPC:
+        return True
+    if "No space left on device" in str(error):
+        return True
+    writes = isinstance(error, OSError | RuntimeError)
+    return writes and folder.is_dir() and shutil.disk_usage(folder).free < _LITTLE_BYTES
 
 
 def write_traceback(path: Path) -> Path:

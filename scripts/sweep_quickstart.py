@@ -26,11 +26,12 @@ def groups(prompts: int, members: int) -> list[str]:
     return [f"trainer.num_generations={members}", f"trainer.per_device_train_batch_size={prompts * members}"]
 
 
+SURVIVORS = "train.survivor_decay=0.95"
+LITTLE_MOMENTUM = "trainer.adam_beta1=0.5"
 VARIANTS: dict[str, list[str]] = {
-    "8 prompts x 16, 2 + 2 trained": [],
-    "16 prompts x 8, 1 + 1 trained": [*groups(16, 8), "train.keep_best=1", "train.keep_worst=1"],
-    "8 prompts x 16, 2 + 2, loss grpo": ["trainer.loss_type=grpo"],
-    "8 prompts x 16, 3 + 1 trained": ["train.keep_best=3", "train.keep_worst=1"],
+    "survivors 0.95, beta1 0.5": [SURVIVORS, LITTLE_MOMENTUM],
+    "survivors 0.95, beta1 0.5, 8 x 8 all": [SURVIVORS, LITTLE_MOMENTUM, *groups(8, 8), *ALL],
+    "survivors 1, beta1 0.5": ["train.survivor_decay=1", LITTLE_MOMENTUM],
 }
 MEASURES = ("mean_abs_relative_deviation", "fm", "truncation", "repetition")
 

@@ -27,7 +27,7 @@ _TRL_DEFAULTS = {"num_generations": 8, "per_device_train_batch_size": 8}
 def cross_problems(config: Config) -> list[Problem]:
     """Every fault."""
     trainer = {**_TRL_DEFAULTS, **TRAINER_DEFAULTS, **config.trainer}
-    spanning = (_targets, _reward_stop, _selection, _overlap)
+    spanning = (_targets, _reward_stop, _selection, _survivors, _overlap)
     checks = (_rollout(config), _rewards(config), *(check(config, trainer) for check in spanning))
     return [problem for check in (*checks, _batch(trainer)) for problem in check]
 
@@ -102,6 +102,12 @@ def _selection(config: Config, trainer: dict[str, Any]) -> Iterator[Problem]:
     if trainer["steps_per_generation"] != 1 or "generation_batch_size" in trainer:
         remedy = "raise per_device_train_batch_size instead; train.micro_batch_tokens bounds its memory"
         yield Problem("train.keep_best", f"needs trainer.steps_per_generation = 1: {remedy}")
+
+
+def _survivors(config: Config, trainer: dict[str, Any]) -> Iterator[Problem]:
+    if config.train.survivor_decay is not None and trainer["scale_rewards"] not in ("none", False):
+        found = f"= {trainer['scale_rewards']} has no effect"
+        yield Problem("trainer.scale_rewards", f"{found} with train.survivor_decay, whose advantages are not scaled")
 
 
 def _overlap(config: Config, trainer: dict[str, Any]) -> Iterator[Problem]:

@@ -217,6 +217,9 @@ class TrainConfig(Section):
     """Members of a group with the highest rewards that are trained; None trains all."""
     keep_worst: int | None = Field(None, ge=0)
     """The same for the lowest rewards."""
+    survivor_decay: float | None = Field(None, ge=0, le=1)
+    """Judge each token against the members of its group that are still being written there, not against the whole
+    group; how much of what comes k tokens later it answers for is this to the power k. None: TRL's advantages."""
     micro_batch_tokens: int | None = Field(4096, ge=1)
     """Padded tokens of one forward; None takes a batch whole."""
     overlap: bool = False

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lengthctl.errors import DataError, RunFolderError, first_line
+from lengthctl.evaluate.environment import environment
 from lengthctl.models import LoadedTokenizer, load_tokenizer
 from lengthctl.pipelines.evaluation import (
     completion_limit,
@@ -21,6 +22,7 @@ from lengthctl.pipelines.evaluation import (
 from lengthctl.prompt_sources import load_seed_prompts
 from lengthctl.prompts import LengthPrompt, build_length_prompts
 from lengthctl.rundir import write_json
+from lengthctl.train.ranks import is_main
 
 if TYPE_CHECKING:
     from datasets import Dataset
@@ -30,6 +32,10 @@ if TYPE_CHECKING:
     from lengthctl.rundir import RunFolder
 
 __all__ = ["RunInputs", "last_checkpoint", "prepare_inputs"]
+
+
+_STATEFUL = ("lengthctl", "trl", "transformers", "torch")
+"""Packages whose state a checkpoint holds."""
 
 
 @dataclass(frozen=True)
@@ -54,6 +60,7 @@ def prepare_inputs(config: Config, run: RunFolder) -> RunInputs:
     """
     from lengthctl.train.settings import build_grpo_config
 
+    _same_versions(run)
     args = build_grpo_config(config, run)
     tokenizer = load_tokenizer(config.model)
     held_out = evaluation_prompts(config)
@@ -83,6 +90,22 @@ def last_checkpoint(folder: Path) -> Path | None:
     """The newest checkpoint that was written to its end: transformers writes the trainer's state last."""
     whole = [path.parent for path in folder.glob("checkpoint-*/trainer_state.json")]
     return max(whole, key=lambda path: int(path.name.rpartition("-")[2]), default=None)
+
+
+def _same_versions(run: RunFolder) -> None:
+    """Remember the versions and the machine of a new run; refuse to go on under other versions."""
+    file, found = run.path / "env.json", environment()
+    if file.is_file():
+        known, now = json.loads(file.read_text(encoding="utf-8"))["versions"], found["versions"]
+        changed = [
+            f"{name} {known.get(name)} -> {now.get(name)}" for name in _STATEFUL if known.get(name) != now.get(name)
+        ]
+        if changed:
+            raise RunFolderError(
+                f"{run.path} was begun under other versions ({', '.join(changed)})", "Install those, or start a new run"
+            )
+    if is_main():
+        write_json(file, found)
 
 
 def _same_prompts(run: RunFolder, train: Sequence[LengthPrompt], held_out: Sequence[LengthPrompt]) -> None:

@@ -84,7 +84,6 @@ def _lead(config: Config, run: RunFolder, narrator: Narrator) -> dict[str, Any]:
     monitor = MemoryMonitor()
     monitor.start()
     with narrator.stage("prepare"):
-        write_json(run.path / "env.json", environment())
         gflops = measure_bf16_gflops()
         inputs = prepare_inputs(config, run)
         from_main(lambda: None)
@@ -196,6 +195,7 @@ def _train(config: Config, run: RunFolder, pool: RolloutPool | None, inputs: Run
             micro_batch_tokens=config.train.micro_batch_tokens,
             share_prompts=config.train.share_prompts,
             overlap=config.train.overlap,
+            survivor_decay=config.train.survivor_decay,
         )
         if config.train.share_prompts and trainer.packing_obstacle is not None:
             narrator.say(f"a group's prompt is computed for each completion: {trainer.packing_obstacle}")

@@ -94,6 +94,8 @@ class EngineActor:
         self._digest: str | None = None
         self._partial: dict[str, tuple[list[int], list[float]]] = {}
         self._refused: list[Event] = []
+        self._tokens = 0
+        self._cached_prompt_tokens = 0
         most = settings.max_num_seqs
         self._engine = LLMEngine.from_engine_args(
             EngineArgs(
@@ -113,12 +115,15 @@ class EngineActor:
         )
 
     def stats(self) -> dict[str, Any]:
-        """What the driver needs to know to trust this engine."""
+        """What the driver needs to know to trust this engine, and what it has done: tokens generated, told or not, and
+        prompt tokens of finished requests that it found computed."""
         return {
             "pid": os.getpid(),
             "version": self._version,
             "digest": self._digest,
             "running": len(self._partial),
+            "tokens": self._tokens,
+            "cached_prompt_tokens": self._cached_prompt_tokens,
         }
 
     def submit(self, requests: Sequence[tuple[str, tuple[int, ...], dict[str, Any]]]) -> None:
@@ -165,7 +170,9 @@ class EngineActor:
         ids.extend(part.token_ids)
         for token_id, table in zip(part.token_ids, part.logprobs or (), strict=True):
             logprobs.append(float(table[token_id].logprob))
+        self._tokens += len(part.token_ids)
         if output.finished:
+            self._cached_prompt_tokens += output.num_cached_tokens or 0
             finished[output.request_id] = part.finish_reason or "abort"
 
     def abort(self, request_ids: Sequence[str]) -> None:

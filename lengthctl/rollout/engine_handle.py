@@ -98,11 +98,12 @@ class EngineHandle:
             with suppress(Exception):  # it may be dead, or its node gone
                 ray.kill(actor)
 
-    def pid(self) -> int:
-        """Process of the actor; waits for what it is at."""
+    def stats(self) -> dict[str, Any]:
+        """See `EngineActor.stats`; waits for what it is at."""
         import ray
 
-        return int(ray.get(self._actor.stats.remote())["pid"])
+        found: dict[str, Any] = ray.get(self._actor.stats.remote())
+        return found
 
 
 def cause_of(error: Exception) -> str:

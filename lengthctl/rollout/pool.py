@@ -92,10 +92,14 @@ class RolloutPool:
         """Version of the weights that every working engine holds; 0 before the first sync."""
         return self._snapshot.version if self._snapshot is not None else 0
 
+    def engine_stats(self) -> list[dict[str, Any]]:
+        """`EngineActor.stats` of the engines, in their order; waits for one that is being started."""
+        self._wait_for_all()
+        return [engine.stats() for engine in self._engines]
+
     def engine_pids(self) -> list[int]:
         """Processes of the engines, in their order; waits for one that is being started."""
-        self._wait_for_all()
-        return [engine.pid() for engine in self._engines]
+        return [int(stats["pid"]) for stats in self.engine_stats()]
 
     def sync_weights(self, state: Mapping[str, torch.Tensor]) -> int:
         """Give every engine the same weights under the next version number, which is returned.

@@ -24,6 +24,7 @@ from lengthctl.rewards.combine import Combined
 from lengthctl.train.adherence_log import step_adherence
 from lengthctl.train.batching import Pack, build_packs, plan_micro_batches, row_lengths, take_rows
 from lengthctl.train.epoch_sampler import EpochSampler
+from lengthctl.train.estimators import survivor_advantages
 from lengthctl.train.generation import PoolGeneration
 from lengthctl.train.lookahead import Lookahead
 from lengthctl.train.packed_head import add_packed_head, packed_logprobs, packing_obstacle
@@ -69,6 +70,7 @@ class LengthTrainer(GRPOTrainer):  # type: ignore[misc]  # TRL is untyped
         micro_batch_tokens: int | None,
         share_prompts: bool = True,
         overlap: bool = False,
+        survivor_decay: float | None = None,
         rollout_log: RolloutLog | None = None,
         args: GRPOConfig,
         **kwargs: Any,
@@ -85,6 +87,7 @@ class LengthTrainer(GRPOTrainer):  # type: ignore[misc]  # TRL is untyped
         self._micro_batch_tokens = micro_batch_tokens
         self._rollout_log = rollout_log
         self._ahead = Lookahead() if overlap else None
+        self._survivor_decay = survivor_decay
         # With one update a batch the weights of the update are those of the sampler: the ratio is then read off the
         # training forward itself. With more, TRL computes old logprobs by a forward of its own.
         self._ratio_in_forward = self.num_iterations == 1 and args.steps_per_generation == 1
@@ -130,9 +133,23 @@ class LengthTrainer(GRPOTrainer):  # type: ignore[misc]  # TRL is untyped
         if mode == "train" and self._ahead is not None and (rows := self._ahead.batch) is not None:
             ids, *_ = self._tokenize_prompts([row["prompt"] for row in rows])
             self._generation.begin(ids, _targets(rows), self.num_generations)
+        if mode == "train" and self._survivor_decay is not None:
+            batch["advantages"] = self._survivor_advantages(batch["completion_mask"], self._survivor_decay)
         if mode == "train" and self._keep is not None:
             batch = self._keep_informative(batch)
         return batch
+
+    def _survivor_advantages(self, mask: torch.Tensor, decay: float) -> torch.Tensor:
+        """(B, T), zero where the completion mask is."""
+        advantages_BT = torch.zeros(mask.shape, device=mask.device)
+        lengths, size = row_lengths(mask), self.num_generations
+        for start in range(0, len(lengths), size):
+            group = slice(start, start + size)
+            for row, own in enumerate(
+                survivor_advantages(self._own_rewards[group], lengths[group], decay=decay), start
+            ):
+                advantages_BT[row, : len(own)] = torch.tensor(own)
+        return advantages_BT
 
     def get_batch_samples(self, epoch_iterator: Any, num_batches: int, device: Any) -> tuple[list[Any], Any]:
         """Looks one batch ahead, where rollouts overlap with the update."""
@@ -164,11 +181,13 @@ class LengthTrainer(GRPOTrainer):  # type: ignore[misc]  # TRL is untyped
         for row, completion in zip(inputs, done, strict=True):
             row["is_truncated"] = completion.is_truncated
         rewards: torch.Tensor = super()._calculate_rewards(inputs, prompts, completions, completion_ids_list)
-        failed = [i for i, completion in enumerate(done) if completion.finish is FinishReason.ERROR]
         start = rank() * len(done)
-        rewards[[start + i for i in failed]] = torch.nan
-        own = rewards[start : start + len(done), 0].tolist()
-        self._own_rewards = [None if math.isnan(value) else value for value in own]
+        own = rewards[start : start + len(done), 0]
+        own[[i for i, completion in enumerate(done) if completion.finish is FinishReason.ERROR]] = torch.nan
+        self._own_rewards = [None if math.isnan(value) else value for value in own.tolist()]
+        # TRL takes NaN for 0 in a group's mean; at the mean of the others a member moves nothing
+        groups = own.view(-1, self.num_generations if self.model.training else self.num_generations_eval)
+        own.copy_(torch.where(groups.isnan(), groups.nanmean(dim=1, keepdim=True), groups).flatten())
         self._log(inputs, done)
         return rewards
 

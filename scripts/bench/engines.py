@@ -20,15 +20,20 @@ import torch
 from step import Forced
 
 from lengthctl.config import Config, ModelConfig, RewardSpec, RolloutConfig
+from lengthctl.length import Target
 from lengthctl.models import load_policy, load_tokenizer, resolve_model
 from lengthctl.prompt_sources import load_seed_prompts
+from lengthctl.prompts import build_length_prompts
 from lengthctl.records import FinishReason
-from lengthctl.rollout.backend import Request
+from lengthctl.rewards.combine import build_combined
+from lengthctl.rollout.backend import Request, Sampling
 from lengthctl.rollout.cluster import disconnect
 from lengthctl.rollout.open import open_pool
+from lengthctl.rollout.stopping import StopPolicy, stop_effect
 from lengthctl.rollout.weights import checkpoint_state
 
 REQUESTS, TOKENS, REPEATS, KILLED_STEPS = 128, 64, 3, 3
+TARGETS = (10, 30, 50, 80)
 MODEL = ModelConfig()
 
 
@@ -95,6 +100,40 @@ def against_bare(out: Path) -> dict[str, float]:
     }
 
 
+def early_stop() -> dict[str, float]:
+    """What the reward-aware stop spares on prompts as an untrained model answers them, and what engines generated
+    beyond what any completion holds."""
+    config = make_config(1)
+    tokenizer = load_tokenizer(MODEL)
+    prompts = build_length_prompts(
+        load_seed_prompts(config.prompts, "train"), [Target(words) for words in TARGETS], wordings=None, seed=0
+    )[:REQUESTS]
+    requests = [
+        Request(str(i), tokenizer.prompt_ids([dict(m) for m in p.messages]), Sampling(max_tokens=256), target=p.target)
+        for i, p in enumerate(prompts)
+    ]
+    is_spent = build_combined([RewardSpec(name="log_ratio", args={"factor": 4.4817, "smoothing": 1.0})]).is_spent
+    pool = open_pool(config, tokenizer, context_tokens=512)
+    pool.generate(requests[:16])
+    made = sum(stats["tokens"] for stats in pool.engine_stats())
+    whole, times = [], []
+    for only_measure in (True, False):
+        started = time.perf_counter()
+        whole.append(pool.generate(requests, stop=StopPolicy(is_spent, only_measure)))
+        times.append(time.perf_counter() - started)
+    made = sum(stats["tokens"] for stats in pool.engine_stats()) - made
+    pool.close()
+    disconnect()
+    told = sum(len(c.token_ids) for done in whole for c in done)
+    effect = stop_effect(whole[0])
+    return {
+        "wasted_token_share": 1 - told / made,
+        "reward_stop_saved_token_share": effect["saved_token_fraction"],
+        "reward_stop_normaliser_ratio": effect["normaliser_ratio"],
+        "reward_stop_time_ratio": times[1] / times[0],
+    }
+
+
 def goodput() -> dict[str, float]:
     """Seconds of steps undisturbed over the same with one of two engines killed in each."""
     requests = make_requests(2 * TOKENS)
@@ -126,7 +165,7 @@ def goodput() -> dict[str, float]:
 
 def main(out: Path) -> None:
     """Write and print one JSON object."""
-    result = {name: round(value, 3) for name, value in {**against_bare(out), **goodput()}.items()}
+    result = {name: round(value, 3) for name, value in {**against_bare(out), **early_stop(), **goodput()}.items()}
     out.write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
     print(json.dumps(result))
 

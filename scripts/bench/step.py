@@ -23,6 +23,7 @@ from typing import Any
 
 import torch
 from datasets import Dataset
+from transformers import TrainerCallback
 from transformers.generation.continuous_batching import ContinuousBatchingManager
 from trl import GRPOConfig, GRPOTrainer
 
@@ -123,80 +124,127 @@ def trainer_args(folder: str, cap: int, **more: Any) -> GRPOConfig:
     return GRPOConfig(**{**values, **more}, output_dir=folder, use_cpu=True, dataloader_pin_memory=False)
 
 
-def timed_steps(trainer: Any) -> float:
-    """Seconds of a step, the first left out: from one step's end to the next."""
-    ends: list[float] = []
-    from transformers import TrainerCallback
+class Clock(TrainerCallback):  # type: ignore[misc]  # transformers is untyped
+    """When each step ended, and how long its optimizer took."""
 
-    class Clock(TrainerCallback):  # type: ignore[misc]
-        def on_step_end(self, *_: Any, **__: Any) -> None:
-            ends.append(time.perf_counter())
+    def __init__(self) -> None:
+        self.ends: list[float] = []
+        self.optimizer: list[float] = []
+        self._began = 0.0
 
-    trainer.add_callback(Clock())
+    def on_pre_optimizer_step(self, *_: Any, **__: Any) -> None:
+        self._began = time.perf_counter()
+
+    def on_optimizer_step(self, *_: Any, **__: Any) -> None:
+        self.optimizer.append(time.perf_counter() - self._began)
+
+    def on_step_end(self, *_: Any, **__: Any) -> None:
+        self.ends.append(time.perf_counter())
+
+    def steps(self) -> list[float]:
+        """Seconds from one step's end to the next; the first step has none."""
+        return [b - a for a, b in itertools.pairwise(self.ends)]
+
+
+def run(trainer: Any) -> Clock:
+    """Train, timed."""
+    clock = Clock()
+    trainer.add_callback(clock)
     trainer.train()
-    return statistics.median(b - a for a, b in itertools.pairwise(ends))
+    return clock
+
+
+def shares(trainer: Any, clock: Clock) -> dict[str, float]:
+    """Where our steps went, the first left out; `idle` is what is none of the others: data, callbacks, logs."""
+    logs = [row for row in trainer.state.log_history if "reward" in row][1:]
+    parts = {
+        "generation": sum(row["speed/rollout_seconds"] for row in logs),
+        "sync": sum(row["speed/sync_seconds"] for row in logs),
+        "update": sum(row["speed/train_seconds"] for row in logs) + sum(clock.optimizer[1:]),
+    }
+    inside = sum(row["step_time"] for row in logs)
+    parts["scoring"] = inside + sum(clock.optimizer[1:]) - sum(parts.values())
+    whole = sum(clock.steps())
+    parts["idle"] = whole - sum(parts.values())
+    padding = statistics.mean(row["speed/train_padding_fraction"] for row in logs)
+    return {**{name: round(value / whole, 4) for name, value in parts.items()}, "padding_share": round(padding, 4)}
+
+
+def run_ours(config: Config, rows: list[dict[str, Any]], pool: Any, cap: int) -> tuple[Clock, dict[str, float]]:
+    """lengthctl over the recorded completions that `pool` replays."""
+    tokenizer = load_tokenizer(config.model)
+    with tempfile.TemporaryDirectory() as folder:
+        trainer = LengthTrainer(
+            model=load_policy(config.model, context_tokens=512),
+            args=trainer_args(folder, cap, per_device_train_batch_size=PROMPTS * MEMBERS),
+            train_dataset=Dataset.from_list(rows * STEPS),
+            processing_class=tokenizer.tokenizer,
+            generation=PoolGeneration(pool, Sampling(max_tokens=cap)),
+            reward=build_combined(config.rewards, tokenizer.tokenizer),
+            keep_best=None,
+            keep_worst=None,
+            micro_batch_tokens=1024,
+        )
+        clock = run(trainer)
+        return clock, shares(trainer, clock)
+
+
+def run_trl(config: Config, rows: list[dict[str, Any]], recorded: Sequence[Completion], cap: int, half: bool) -> Clock:
+    """Plain TRL over the same; `half` keeps its weights in bf16, else autocast."""
+    tokenizer = load_tokenizer(config.model)
+    micro_batches = PROMPTS * MEMBERS // 8
+    model = load_policy(config.model)
+    with tempfile.TemporaryDirectory() as folder:
+        trainer = PlainTRL(
+            model=model.to(torch.bfloat16) if half else model,
+            reward_funcs=[build_combined(config.rewards, tokenizer.tokenizer)],
+            args=trainer_args(
+                folder,
+                cap,
+                per_device_train_batch_size=8,
+                gradient_accumulation_steps=micro_batches,
+                steps_per_generation=micro_batches,
+                bf16=not half,
+                use_transformers_continuous_batching=True,
+            ),
+            train_dataset=Dataset.from_list(rows * STEPS),
+            processing_class=tokenizer.tokenizer,
+        )
+        trainer.recorded = recorded
+        return run(trainer)
+
+
+def measure(config: Config, cap: int) -> dict[str, Any]:
+    """Both sides under one cap on completion tokens."""
+    rows = make_rows(cap, PROMPTS)
+    tokenizer = load_tokenizer(config.model)
+    prompts = [tokenizer.prompt_ids(row["prompt"]) for row in rows for _ in range(MEMBERS)]
+    pool = open_pool(config, tokenizer, context_tokens=512)
+    recorded = pool.generate([Request(str(i), ids, Sampling(max_tokens=cap)) for i, ids in enumerate(prompts)])
+    ours, parts = run_ours(config, rows, Replayed(pool, recorded), cap)
+    pool.close()
+    disconnect()
+    seconds = {"lengthctl": statistics.median(ours.steps())}
+    for name, half in (("trl, autocast", False), ("trl, pure bf16", True)):
+        seconds[name] = statistics.median(run_trl(config, rows, recorded, cap, half).steps())
+    best = min(value for name, value in seconds.items() if name != "lengthctl")
+    return {
+        "seconds_per_step": {name: round(value, 2) for name, value in seconds.items()},
+        "step_time_ratio": round(best / seconds["lengthctl"], 2),
+        "shares": parts,
+        "completion_tokens": sum(len(c.token_ids) for c in recorded),
+        "prompt_tokens": sum(len(ids) for ids in prompts),
+    }
 
 
 def main(out: Path) -> None:
     """Write and print one JSON object."""
     config = Config(rewards=REWARDS, model=ModelConfig(chat_template="chatml"))
-    tokenizer = load_tokenizer(config.model)
-    reward = build_combined(config.rewards, tokenizer.tokenizer)
     results: dict[str, Any] = {}
     for cap in CAPS:
-        rows = make_rows(cap, PROMPTS)
-        group = [row for row in rows for _ in range(MEMBERS)]
-        pool = open_pool(config, tokenizer, context_tokens=512)
-        requests = [
-            Request(str(i), tokenizer.prompt_ids(row["prompt"]), Sampling(max_tokens=cap))
-            for i, row in enumerate(group)
-        ]
-        recorded = pool.generate(requests)
-        with tempfile.TemporaryDirectory() as folder:
-            ours = LengthTrainer(
-                model=load_policy(config.model, context_tokens=512),
-                args=trainer_args(folder, cap, per_device_train_batch_size=PROMPTS * MEMBERS),
-                train_dataset=Dataset.from_list(rows * STEPS),
-                processing_class=tokenizer.tokenizer,
-                generation=PoolGeneration(Replayed(pool, recorded), Sampling(max_tokens=cap)),  # type: ignore[arg-type]
-                reward=reward,
-                keep_best=None,
-                keep_worst=None,
-                micro_batch_tokens=1024,
-            )
-            seconds = {"lengthctl": timed_steps(ours)}
-            del ours
-            pool.close()
-            disconnect()
-            for name, half in (("trl, autocast", False), ("trl, pure bf16", True)):
-                model = load_policy(config.model)
-                plain = PlainTRL(
-                    model=model.to(torch.bfloat16) if half else model,
-                    reward_funcs=[reward],
-                    args=trainer_args(
-                        folder,
-                        cap,
-                        per_device_train_batch_size=8,
-                        gradient_accumulation_steps=PROMPTS * MEMBERS // 8,
-                        steps_per_generation=PROMPTS * MEMBERS // 8,
-                        bf16=not half,
-                        use_transformers_continuous_batching=True,
-                    ),
-                    train_dataset=Dataset.from_list(rows * STEPS),
-                    processing_class=tokenizer.tokenizer,
-                )
-                plain.recorded = recorded
-                seconds[name] = timed_steps(plain)
-                del plain, model
-        best = min(value for name, value in seconds.items() if name != "lengthctl")
-        results[str(cap)] = {
-            "seconds_per_step": {name: round(value, 2) for name, value in seconds.items()},
-            "step_time_ratio": round(best / seconds["lengthctl"], 2),
-            "completion_tokens": sum(len(c.token_ids) for c in recorded),
-            "prompt_tokens": sum(len(r.prompt_ids) for r in requests),
-        }
+        results[str(cap)] = measure(config, cap)
         out.write_text(json.dumps(results, indent=2) + "\n", encoding="utf-8")
-        print(json.dumps({cap: results[str(cap)]}))
+    print(json.dumps(results))
 
 
 if __name__ == "__main__":

@@ -33,7 +33,7 @@ def pool() -> Iterator[Any]:
         rollout=RolloutConfig(engines=2, threads=1, max_num_seqs=3),
         rewards=[RewardSpec(name="log_ratio")],
     )
-    opened = open_pool(config, load_tokenizer(config.model), context_tokens=128, say=SAID.append)
+    opened = open_pool(config, load_tokenizer(config.model), context_tokens=320, say=SAID.append)
     yield opened
     opened.close()
     disconnect()
@@ -78,6 +78,22 @@ def test_nothing_listens_outside_this_machine(pool: Any) -> None:
     assert len(listening) > 3  # the control store, the node's manager, the workers
     assert {address for _, address in listening} <= {"127.0.0.1", "::1"}, listening
     assert os.environ["RAY_AUTH_MODE"] == "token"
+
+
+def test_members_of_a_group_share_their_prompt(pool: Any) -> None:
+    """Prompts of 300 tokens, two whole blocks of the prefix cache: two groups of six find them computed."""
+    tokenizer = load_tokenizer(ModelConfig(name=BUNDLED))
+    ids = [tokenizer.prompt_ids([{"role": "user", "content": f"{word} " * 300}])[:300] for word in ("sea", "sky")]
+    long = Sampling(max_tokens=8)
+    requests = [Request(f"{word}-{i}", ids[word], long, group=str(word)) for word in (0, 1) for i in range(6)]
+    cached = sum(stats["cached_prompt_tokens"] for stats in pool.engine_stats())
+    done = pool.generate(requests)
+    found = sum(stats["cached_prompt_tokens"] for stats in pool.engine_stats()) - cached
+    assert {c.finish for c in done} <= {FinishReason.EOS, FinishReason.LIMIT}
+    assert found >= 8 * 256, found  # all but those that begin a group on either engine
+    for group in ("0", "1"):  # while that costs no more than it saves, a group stays on one engine
+        held = [c.engine for c, r in zip(done, requests, strict=True) if r.group == group]
+        assert max(held.count(engine) for engine in set(held)) >= 4
 
 
 def test_weights_are_synced_exactly_to_every_engine(pool: Any) -> None:

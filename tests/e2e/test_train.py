@@ -15,6 +15,7 @@ import urllib.request
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 
 pytestmark = pytest.mark.e2e
@@ -64,8 +65,11 @@ def stop_after(step: int, signal_number: int, *args: str, cwd: Path) -> None:
     deadline = time.monotonic() + 600
     while not checkpoint.is_file() and process.poll() is None and time.monotonic() < deadline:
         time.sleep(0.5)
+    family = psutil.Process(process.pid).children(recursive=True)
     process.send_signal(signal_number)
     _, stderr = process.communicate(timeout=120)
+    _, left = psutil.wait_procs(family, timeout=30)
+    assert not left, [p.name() for p in left]
     assert process.returncode == 130, stderr[-3000:]
     assert "interrupted" in stderr
 

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 from tiny_trainer import make_trainer, numbers
 from transformers import TrainerCallback
+
+from lengthctl.records import Completion, FinishReason
 
 pytestmark = pytest.mark.e2e
 
@@ -18,18 +21,20 @@ def gradient(trainer: Any) -> Any:
     return torch.cat([p.grad.flatten() for p in trainer.model.parameters() if p.grad is not None])
 
 
-@pytest.mark.parametrize("loss_type", ["dapo", "grpo", "bnpo", "dr_grpo"])
-def test_loss_and_gradient_are_those_of_trl(tmp_path: Path, loss_type: str) -> None:
+@pytest.mark.parametrize(
+    ("loss_type", "decay"), [("dapo", None), ("grpo", None), ("bnpo", None), ("dr_grpo", None), ("dapo", 0.9)]
+)
+def test_loss_and_gradient_are_those_of_trl(tmp_path: Path, loss_type: str, decay: float | None) -> None:
     torch = pytest.importorskip("torch")
     from trl import GRPOTrainer
 
-    ours = make_trainer(tmp_path / "ours", loss_type, budget=120)
+    ours = make_trainer(tmp_path / "ours", loss_type, budget=120, survivor_decay=decay)
     rows = next(iter(ours.get_train_dataloader()))
     ours.current_gradient_accumulation_steps = 1
     ours.model.train()
     loss = ours.training_step(ours.model, rows)
 
-    theirs = make_trainer(tmp_path / "theirs", loss_type, budget=None)
+    theirs = make_trainer(tmp_path / "theirs", loss_type, budget=None, survivor_decay=decay)
     theirs._ratio_in_forward = False  # TRL then spends a forward of its own on the old logprobs
     theirs.current_gradient_accumulation_steps = 1
     theirs.model.train()
@@ -40,6 +45,39 @@ def test_loss_and_gradient_are_those_of_trl(tmp_path: Path, loss_type: str) -> N
     assert loss.item() == pytest.approx(expected.item(), rel=1e-4, abs=1e-6)
     assert gradient(theirs).norm() > 0
     torch.testing.assert_close(gradient(ours), gradient(theirs), rtol=1e-3, atol=1e-6)
+
+
+@pytest.mark.parametrize("decay", [None, 1.0])
+def test_a_failed_completion_moves_neither_itself_nor_its_group(tmp_path: Path, decay: float | None) -> None:
+    trainer = make_trainer(tmp_path, "dapo", budget=120, survivor_decay=decay)
+    pool = trainer._generation._pool
+    generate = pool.generate
+
+    def fail_the_second(*args: Any) -> list[Completion]:
+        done: list[Completion] = generate(*args)
+        broken = replace(done[1], text="", token_ids=(), logprobs=(), finish=FinishReason.ERROR, error="lost")
+        return [done[0], broken, *done[2:]]
+
+    pool.generate = fail_the_second
+    batch = trainer._generate_and_score_completions(next(iter(trainer.get_train_dataloader())))
+    rewards = [reward for reward in trainer._own_rewards[:4] if reward is not None]
+    mean = sum(rewards) / 3
+    first = batch["advantages"][:4] if decay is None else batch["advantages"][:4, 0]
+    assert first.tolist() == pytest.approx([rewards[0] - mean, 0.0, rewards[1] - mean, rewards[2] - mean], abs=1e-6)
+
+
+def test_survivor_advantages_stand_at_their_tokens(tmp_path: Path) -> None:
+    from lengthctl.train.estimators import survivor_advantages
+
+    trainer = make_trainer(tmp_path, "dapo", budget=120, survivor_decay=0.8)
+    batch = trainer._generate_and_score_completions(next(iter(trainer.get_train_dataloader())))
+    lengths = batch["completion_mask"].sum(dim=1).tolist()
+    rewards = trainer._own_rewards
+    for start in (0, 4):  # groups of four
+        expected = survivor_advantages(rewards[start : start + 4], lengths[start : start + 4], decay=0.8)
+        for row, own in enumerate(expected, start):
+            assert batch["advantages"][row, : lengths[row]].tolist() == pytest.approx(own, abs=1e-6)
+            assert not batch["advantages"][row, lengths[row] :].any()
 
 
 class StopAfterSaving(TrainerCallback):

@@ -50,6 +50,7 @@ def make_trainer(
     batch: int = 8,
     keep: int | None = None,
     overlap: bool = False,
+    survivor_decay: float | None = None,
     **options: Any,
 ) -> Any:
     """A trainer whose groups have four members, of which the `keep` best and worst are trained."""
@@ -89,6 +90,7 @@ def make_trainer(
         keep_worst=keep,
         micro_batch_tokens=budget,
         overlap=overlap,
+        survivor_decay=survivor_decay,
     )
 
 

@@ -77,9 +77,9 @@ def test_user_errors_are_short_and_exit_2(args: list[str], match: str) -> None:
 def test_interrupted_is_130(leaving: str) -> None:
     """Ctrl-C, and the SIGTERM handler that ray.init puts in place of ours."""
     code = (
-        "import sys; import lengthctl.cli as cli\n"
+        "import sys; from lengthctl import cli\n"
         f"def stop(*_):\n    {leaving}\n"
-        "cli._load = stop; sys.argv = ['lengthctl', 'check', 'quickstart']; cli.main()"
+        "cli.browse.load_named = stop; sys.argv = ['lengthctl', 'check', 'quickstart']; cli.main()"
     )
     out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
     assert out.returncode == 130
@@ -95,9 +95,9 @@ def test_interrupted_is_130(leaving: str) -> None:
 )
 def test_what_nobody_foresaw_is_kept_in_the_run_folder(tmp_path: Path, raising: str, match: str) -> None:
     code = (
-        "import sys; import lengthctl.cli as cli\n"
+        "import sys; from lengthctl import cli\n"
         f"def fail(*_, **__):\n    raise {raising}\n"
-        "cli._run = fail; sys.argv = ['lengthctl', 'train', 'quickstart']; cli.main()"
+        "cli.jobs._run = fail; sys.argv = ['lengthctl', 'train', 'quickstart']; cli.main()"
     )
     out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, cwd=tmp_path)
     assert out.returncode == 1

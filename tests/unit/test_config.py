@@ -62,6 +62,7 @@ def test_refusals(tmp_path: Path, text: str, match: str) -> None:
         ("trainer.vllm_mode=server", "see the rollout section"),
         ("trainer.num_generations=7", "7 does not divide the generation batch 128"),
         ("trainer.steps_per_generation=2", "train.keep_best  needs trainer.steps_per_generation = 1"),
+        ("trainer.scale_rewards=group", "= group has no effect with train.survivor_decay"),
         ("trainer.num_generations=null", "trainer.num_generations"),
         ("trainer.learning_rate=.nan", "a finite number is needed"),
         ("trainer.temperature=2.5", "up to 2"),

@@ -8,7 +8,7 @@ import pytest
 
 from lengthctl.config import Config, load_config
 from lengthctl.errors import RunFolderError
-from lengthctl.rundir import RunFolder, write_atomic
+from lengthctl.rundir import RunFolder, write_atomic, write_json
 
 RECIPE = Path(__file__).parents[2] / "configs" / "quickstart.yaml"
 
@@ -77,3 +77,15 @@ def test_replaced_whole(tmp_path: Path) -> None:
     write_atomic(path, "two")
     assert path.read_text() == "two"
     assert [p.name for p in path.parent.iterdir()] == ["b.txt"]
+
+
+def test_a_run_is_not_resumed_under_other_versions(tmp_path: Path) -> None:
+    from lengthctl.evaluate.environment import environment
+    from lengthctl.pipelines.inputs import prepare_inputs
+
+    run = RunFolder.create(config(tmp_path), "a")
+    found = environment()
+    write_json(run.path / "env.json", {**found, "versions": {**found["versions"], "trl": "1.2.3"}})
+    with pytest.raises(RunFolderError, match=r"other versions \(trl 1\.2\.3 -> .*Install those"):
+        prepare_inputs(config(tmp_path), run)
+    run.close()

@@ -1,0 +1,81 @@
+"""The command line: results go to stdout, narration to stderr; heavy packages are imported inside the verbs."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+from typing import Annotated, NoReturn, TextIO
+
+import typer
+
+from lengthctl.errors import LengthctlError
+from lengthctl.exits import fail, fail_unforeseen
+
+__all__ = ["AsJson", "Overrides", "app", "emit", "main", "prepare_heavy", "result_stream"]
+
+app = typer.Typer(
+    rich_markup_mode=None,
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    help="Make an open LLM hit a requested length, prove it with numbers, and do it fast.",
+)
+
+Overrides = Annotated[list[str] | None, typer.Argument(help="key=value, e.g. trainer.learning_rate=2e-5")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout.")]
+
+_result: TextIO = sys.stdout
+
+
+def result_stream() -> TextIO:
+    """Where results go: the standard output that the command was started with."""
+    return _result
+
+
+def emit(text: str) -> None:
+    """Print a result."""
+    _result.write(text + "\n")
+    _result.flush()
+
+
+def prepare_heavy() -> None:
+    """Before torch, Ray and vLLM: the last two print on file descriptor 1, which the result must not share."""
+    from lengthctl.memory import keep_freed_memory
+
+    global _result
+    keep_freed_memory()
+    os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
+    os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
+    if _result is sys.__stdout__:
+        sys.stdout.flush()
+        _result = os.fdopen(os.dup(1), "w", encoding="utf-8")
+        os.dup2(2, 1)
+    signal.signal(signal.SIGTERM, _interrupt)
+    from transformers.utils import logging
+
+    logging.disable_progress_bar()  # "Loading weights" and the like, between our own lines
+
+
+def _interrupt(*_: object) -> NoReturn:
+    raise KeyboardInterrupt
+
+
+def main() -> NoReturn:
+    """Entry point: errors become one message and an exit code."""
+    debug = "--debug" in sys.argv
+    if debug:
+        sys.argv.remove("--debug")
+    try:
+        # typer turns Ctrl-C into the exit code that it returns here
+        code = app(standalone_mode=False)
+    except KeyboardInterrupt:
+        code = 130
+    except SystemExit as leaving:  # ray.init (2.60) replaces our SIGTERM handler by one that exits with the signal
+        code = 130 if leaving.code == signal.SIGTERM else leaving.code
+    except LengthctlError as error:
+        fail(str(error), error.exit_code)
+    except Exception as error:
+        fail_unforeseen(error, debug=debug)
+    if code == 130:
+        fail("interrupted; `lengthctl train --resume RUN` goes on from the last checkpoint", 130)
+    sys.exit(code or 0)

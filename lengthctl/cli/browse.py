@@ -1,0 +1,92 @@
+"""The verbs that only read: `ls show init check env`."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from lengthctl.cli.app import AsJson, Overrides, app, emit
+from lengthctl.cli.named import find_recipe, load_named, recipes
+from lengthctl.cli.results import print_run
+from lengthctl.errors import ConfigError, Problem
+
+__all__: list[str] = []
+
+
+@app.command(name="ls")
+def list_recipes(runs: Annotated[Path, typer.Option(help="Where run folders lie.")] = Path("runs")) -> None:
+    """List recipes and runs."""
+    from lengthctl.rundir import RESOLVED_CONFIG
+
+    for path in recipes():
+        title = path.read_text(encoding="utf-8").splitlines()[0].lstrip("# ")
+        emit(f"recipe  {path.stem:<16} {title}")
+    for path in sorted(runs.glob(f"*/{RESOLVED_CONFIG}")):
+        state = "finished" if (path.parent / "summary.json").is_file() else "unfinished"
+        emit(f"run     {path.parent.name:<16} {state}")
+
+
+@app.command()
+def show(
+    target: Annotated[str, typer.Argument(help="A recipe, a YAML file, or a run folder.")],
+    overrides: Overrides = None,
+    trl: Annotated[bool, typer.Option("--trl", help="Only TRL's options, as YAML.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Print a config as it would run, each key with its meaning, or the results of a run."""
+    if Path(target).is_dir():
+        print_run(Path(target), as_json)
+        return
+    from lengthctl.config import explained_yaml, to_yaml
+
+    config = load_named(target, overrides)
+    if trl:
+        from lengthctl.trl_fields import TRAINER_DEFAULTS
+
+        data = {**TRAINER_DEFAULTS, **config.trainer, "seed": config.run.seed}
+        emit(json.dumps(data) if as_json else to_yaml(data).rstrip())
+        return
+    emit(json.dumps(config.model_dump(mode="json", by_alias=True)) if as_json else explained_yaml(config).rstrip())
+
+
+@app.command()
+def init(
+    recipe: str, path: Annotated[Path | None, typer.Argument(help="Where to; default RECIPE.yaml.")] = None
+) -> None:
+    """Copy a recipe to edit."""
+    target = path or Path(f"{recipe}.yaml")
+    if target.exists():
+        raise ConfigError(str(target), [Problem("file", "exists already; name another")])
+    text = find_recipe(recipe).read_text(encoding="utf-8")
+    try:
+        target.write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise ConfigError(str(target), [Problem("file", error.strerror or str(error))]) from error
+    emit(str(target))
+
+
+@app.command()
+def check(config: str, overrides: Overrides = None) -> None:
+    """Check a config and its prompts without starting anything; sets of the hub are not fetched."""
+    from lengthctl.prompt_sources import load_seed_prompts
+
+    loaded = load_named(config, overrides)
+    sources = {loaded.prompts.source, loaded.prompts.eval_source} - {None}
+    if not all(source == "builtin" or Path(str(source)).suffix for source in sources):
+        emit(f"{config}: ok")
+        return
+    train, held_out = (len(load_seed_prompts(loaded.prompts, split)) for split in ("train", "eval"))
+    emit(f"{config}: ok, {train} training and {held_out} held-out prompts, {len(loaded.prompts.targets)} targets each")
+
+
+@app.command()
+def env(as_json: AsJson = False) -> None:
+    """Print versions and the machine."""
+    from lengthctl.evaluate.environment import environment
+
+    found = environment()
+    lines = [f"{k:<14} {v}" for k, v in {**found.pop("versions"), **found}.items()]
+    emit(json.dumps(environment()) if as_json else "\n".join(lines))
