@@ -81,7 +81,8 @@ def evaluate(
 
     run_model = Path(model) / "model"
     name = str(run_model) if run_model.is_dir() else model
-    changes = ["model.chat_template=null", "model.adapter=null", "model.lora=null", *(overrides or [])]
+    of_training = ["model.chat_template=null", "model.adapter=null", "model.lora=null", "rollout.reward_stop=off"]
+    changes = [*of_training, *(overrides or [])]
     changes.append(f"model.name={json.dumps(name, ensure_ascii=False)}")  # quoted: the value is read as YAML
     if out is not None and (out / RESOLVED_CONFIG).is_file():
         raise RunFolderError(f"{out} holds a run, whose results would be replaced", "Name another folder")

@@ -60,6 +60,11 @@ def _unreachable(target: Target, key: str, limit: int) -> str | None:
 def _rollout(config: Config) -> Iterator[Problem]:
     """Keys of engines do nothing without engines."""
     if config.rollout.backend == "vllm":
+        if config.rollout.weight_transfer == "nccl" and not config.rollout.gpus:
+            yield Problem("rollout.weight_transfer", "= nccl goes from GPU to GPU, and rollout.gpus = 0")
+        if config.rollout.gpus > 1 and config.rollout.weight_transfer != "nccl":
+            found = f"= {config.rollout.gpus} spreads an engine over processes"
+            yield Problem("rollout.gpus", f"{found}, which need rollout.weight_transfer = nccl")
         return
     shared = {"backend", "endpoint", "script", "failure_budget"}
     for key, field in RolloutConfig.model_fields.items():

@@ -141,6 +141,10 @@ class RolloutConfig(Section):
     """vLLM engines; None: one."""
     threads: int | None = Field(None, ge=1)
     """Threads an engine; None: all cores shared out."""
+    gpus: int = Field(0, ge=0)
+    """GPUs an engine, tensor parallel; 0: engines run on the CPU. Not tried on a GPU yet."""
+    weight_transfer: Literal["object_store", "nccl"] = "object_store"
+    """How weights reach the engines: through Ray's object store, or from GPU to GPU. The latter was never run."""
     max_num_seqs: int = Field(128, ge=1)
     """Sequences an engine runs at once."""
     kv_cache_gib: int = Field(1, ge=1)

@@ -10,7 +10,7 @@ import os
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 if TYPE_CHECKING:
     import torch
@@ -36,6 +36,10 @@ class EngineSettings:
     dtype: str
     seed: int
     stop_token_ids: tuple[int, ...]
+    gpus: int = 0
+    """Of one engine, tensor parallel; 0: it runs on the CPU."""
+    transfer: Literal["object_store", "nccl"] = "object_store"
+    """How weights come."""
     whole_prompts: bool = False
     """Never split a prompt over steps: vLLM 0.31 then rewinds a seeded request's generator, which a CPU's cannot."""
 
@@ -97,6 +101,11 @@ class EngineActor:
         self._tokens = 0
         self._cached_prompt_tokens = 0
         most = settings.max_num_seqs
+        more: dict[str, Any] = {}
+        if settings.transfer == "nccl":
+            from vllm.config import WeightTransferConfig
+
+            more["weight_transfer_config"] = WeightTransferConfig(backend="nccl")
         self._engine = LLMEngine.from_engine_args(
             EngineArgs(
                 model=settings.model,
@@ -111,6 +120,8 @@ class EngineActor:
                 logprobs_mode="processed_logprobs",  # temperature counts in the correction of the trainer
                 seed=settings.seed,
                 disable_log_stats=True,
+                tensor_parallel_size=max(1, settings.gpus),
+                **more,
             )
         )
 
@@ -191,7 +202,31 @@ class EngineActor:
         if found != digest or (self._digest is not None and found != self._digest):
             raise RuntimeError(f"weights announced as {digest}, received {found}, engine holds {self._digest}")
         self._engine.collective_rpc("reload_weights", kwargs={"weights_iterator": iter(state.items())})
+        return self.stamp(version, found)
+
+    def stamp(self, version: int, digest: str) -> dict[str, Any]:
+        """Weights of this version are in place: forget what was computed with others.
+
+        Raises:
+            RuntimeError: requests run.
+        """
         if not self._engine.reset_prefix_cache():
             raise RuntimeError("the prefix cache could not be reset: requests are running")
-        self._version, self._digest = version, found
+        self._version, self._digest = version, digest
         return self.stats()
+
+    def init_weight_transfer_engine(self, request: Any) -> None:
+        """This and the next three: what vLLM's trainer side asks of an engine (see `nccl.py`)."""
+        self._engine.collective_rpc("init_weight_transfer_engine", kwargs={"init_info": request.init_info})
+
+    def start_weight_update(self) -> None:
+        """The next weights begin."""
+        self._engine.collective_rpc("start_weight_update")
+
+    def update_weights(self, request: Any) -> None:
+        """Take weights in, as the trainer sends them."""
+        self._engine.collective_rpc("update_weights", kwargs={"update_info": request.update_info})
+
+    def finish_weight_update(self) -> None:
+        """They are whole."""
+        self._engine.collective_rpc("finish_weight_update")

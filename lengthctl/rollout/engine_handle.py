@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from lengthctl.errors import first_line
 from lengthctl.rollout.engine_actor import EngineActor, EngineSettings
+from lengthctl.rollout.nccl import NcclTransfer
 
 if TYPE_CHECKING:
     from lengthctl.rollout.samples import Submission
@@ -43,6 +44,7 @@ class EngineHandle:
         self.gained_at = 0.0
         """Monotonic seconds at which it last told something, or was given work after it had none."""
         self._actor: Any = None
+        self._nccl: NcclTransfer | None = None
 
     @property
     def name(self) -> str:
@@ -62,18 +64,29 @@ class EngineHandle:
         self.incarnation += 1
         remote = ray.remote(
             num_cpus=self.settings.threads,
+            num_gpus=self.settings.gpus,
             max_restarts=0,
             max_task_retries=0,  # a repeated call would run with other weights, and count twice
             runtime_env={"env_vars": self.settings.environment()},
         )(EngineActor)
         self._actor = remote.remote(self.settings)
+        self._nccl = NcclTransfer(self._actor, self.settings.gpus) if self.settings.transfer == "nccl" else None
         self.state = EngineState.STARTING
         return self._actor.stats.remote()
 
-    def arm(self, snapshot: WeightSnapshot) -> Any:
-        """Send weights; the reference resolves to the engine's stats."""
+    def arm(self, snapshot: WeightSnapshot, timeout_seconds: float) -> Any:
+        """Send weights; the reference resolves to the engine's stats. NCCL's are sent here and now, and an engine that
+        does not take them in time is ended, which the reference then tells."""
         self.state = EngineState.ARMING
-        return self._actor.sync.remote(snapshot.ref, snapshot.version, snapshot.digest)
+        if self._nccl is not None:
+            import ray
+
+            try:
+                self._nccl.send(snapshot.state, timeout_seconds)
+            except Exception:
+                ray.kill(self._actor)
+            return self._actor.stamp.remote(snapshot.version, snapshot.digest)
+        return self._actor.sync.remote(snapshot.state, snapshot.version, snapshot.digest)
 
     def submit(self, submissions: list[Submission]) -> None:
         """Add requests; they join the next step."""

@@ -89,6 +89,8 @@ def open_pool(
             dtype=config.rollout.dtype,
             seed=config.run.seed + i,
             stop_token_ids=tokenizer.stop_token_ids,
+            gpus=config.rollout.gpus,
+            transfer=config.rollout.weight_transfer,
             whole_prompts=config.rollout.reproducible,
         )
         for i in range(engines)

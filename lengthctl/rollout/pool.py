@@ -92,6 +92,11 @@ class RolloutPool:
         """Version of the weights that every working engine holds; 0 before the first sync."""
         return self._snapshot.version if self._snapshot is not None else 0
 
+    @property
+    def weight_device(self) -> str | None:
+        """Where `sync_weights` wants its tensors; None: where they are."""
+        return None if any(engine.settings.transfer == "nccl" for engine in self._engines) else "cpu"
+
     def engine_stats(self) -> list[dict[str, Any]]:
         """`EngineActor.stats` of the engines, in their order; waits for one that is being started."""
         self._wait_for_all()
@@ -113,10 +118,11 @@ class RolloutPool:
         former, digest = self._snapshot, names_digest(state)
         if former is not None and former.digest != digest:
             raise WeightSyncError("the weights have other names or shapes than those of the last sync")
-        self._snapshot = snapshot = WeightSnapshot(ray.put(dict(state)), self.version + 1, digest)
+        held = dict(state) if self.weight_device is None else ray.put(dict(state))
+        self._snapshot = snapshot = WeightSnapshot(held, self.version + 1, digest)
         for engine in self._engines:
             if engine.state is EngineState.READY:
-                self._ask(engine, engine.arm(snapshot))
+                self._ask(engine, engine.arm(snapshot, self.stall_seconds))
         try:
             self._settle()
         except EngineError as error:
@@ -230,7 +236,7 @@ class RolloutPool:
 
     def _arm_or_ready(self, engine: EngineHandle, call: RunningCall | None) -> None:
         if self._snapshot is not None:
-            self._ask(engine, engine.arm(self._snapshot))
+            self._ask(engine, engine.arm(self._snapshot, self.stall_seconds))
             return
         self._make_ready(engine, call)
 

@@ -14,9 +14,10 @@ __all__ = ["ChangeMeter", "WeightSnapshot", "checkpoint_state"]
 
 @dataclass(frozen=True)
 class WeightSnapshot:
-    """One version of the weights in the object store, kept so that a restarted engine can be armed again."""
+    """One version of the weights, kept so that a restarted engine can be armed again."""
 
-    ref: Any
+    state: Any
+    """A reference into the object store, or the tensors where they lie, for NCCL."""
     version: int
     digest: str
 
@@ -48,12 +49,15 @@ def _sample(tensor: torch.Tensor) -> torch.Tensor:
 
 
 def checkpoint_state(
-    model: Any, dtype: torch.dtype, gathered: Mapping[str, torch.Tensor] | None = None
+    model: Any,
+    dtype: torch.dtype,
+    gathered: Mapping[str, torch.Tensor] | None = None,
+    device: str | None = "cpu",
 ) -> dict[str, torch.Tensor]:
     """Tensors of a model under their checkpoint names, LoRA merged in, tied copies left out, cast to `dtype`.
 
     The model itself is not changed; `gathered` stands in for its own state where that is sharded. Cast before sending:
-    bf16 halves the transfer, and the engine would cast anyway.
+    bf16 halves the transfer, and the engine would cast anyway. `device` None leaves them where they are.
     """
     import torch
 
@@ -68,7 +72,7 @@ def checkpoint_state(
                 continue
             delta = deltas.get(clean)
             value = tensor if delta is None else tensor + delta
-            state[clean] = value.detach().to(device="cpu", dtype=dtype).clone().contiguous()
+            state[clean] = value.detach().to(device=device or value.device, dtype=dtype).clone().contiguous()
     return state
 
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     import torch
 
-__all__ = ["Pack", "build_packs", "plan_micro_batches", "row_lengths", "take_rows"]
+__all__ = ["Pack", "build_packs", "loss_share", "plan_micro_batches", "row_lengths", "take_rows"]
 
 # Tensors of shape (B, T_completion), as TRL 1.16 names them; prompts are padded on the left, completions on the right.
 _COMPLETION_SHAPED = (
@@ -109,6 +109,15 @@ def take_rows(batch: Mapping[str, Any], rows: Sequence[int]) -> dict[str, Any]:
             part = part[:, :completion_width]
         out[name] = part
     return out
+
+
+def loss_share(loss_type: str, micro: Mapping[str, Any], batch: Mapping[str, Any]) -> float:
+    """Factor that makes the losses of micro-batches sum to that of their whole batch, by TRL's normaliser."""
+    if loss_type in ("dapo", "cispo", "vespo"):
+        return 1.0  # normalised by the tokens of the whole generation batch already
+    if loss_type == "bnpo":
+        return float(micro["completion_mask"].sum() / batch["completion_mask"].sum().clamp(min=1))
+    return len(micro["completion_ids"]) / len(batch["completion_ids"])
 
 
 def row_lengths(mask: torch.Tensor) -> list[int]:

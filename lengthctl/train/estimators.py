@@ -43,10 +43,10 @@ def survivor_advantages(
         total, count = total + totals[place + 1], count + counts[place + 1]
         values[place] = total / count
     advantages = []
-    for length, reward in zip(lengths, rewards, strict=True):
+    for length, final in zip(lengths, rewards, strict=True):
         own = [0.0] * length
-        if reward is not None:
-            later, after = 0.0, reward
+        if final is not None:
+            later, after = 0.0, final
             for place in reversed(range(length)):
                 later = after - values[place] + decay * later
                 own[place], after = later, values[place]

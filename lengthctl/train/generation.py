@@ -70,7 +70,7 @@ class PoolGeneration:
         started = time.perf_counter()
         release_freed_memory()
         self._wait_for_errand()
-        state = trained_state(self._trainer)
+        state = trained_state(self._trainer, "cpu" if self._pool is None else self._pool.weight_device)
         if self._pool is not None and state is not None:
             self._changed = self._meter.measure(state)
             self._pool.sync_weights(state)

@@ -22,11 +22,12 @@ from lengthctl.length import Target
 from lengthctl.records import Completion, FinishReason
 from lengthctl.rewards.combine import Combined
 from lengthctl.train.adherence_log import step_adherence
-from lengthctl.train.batching import Pack, build_packs, plan_micro_batches, row_lengths, take_rows
+from lengthctl.train.batching import Pack, build_packs, loss_share, plan_micro_batches, row_lengths, take_rows
 from lengthctl.train.epoch_sampler import EpochSampler
 from lengthctl.train.estimators import survivor_advantages
 from lengthctl.train.generation import PoolGeneration
 from lengthctl.train.lookahead import Lookahead
+from lengthctl.train.mismatch import importance_ratio
 from lengthctl.train.packed_head import add_packed_head, packed_logprobs, packing_obstacle
 from lengthctl.train.packing import pack_rows
 from lengthctl.train.ranks import gather_lists, gathering_nothing, is_main, merge_metrics, rank
@@ -225,7 +226,7 @@ class LengthTrainer(GRPOTrainer):  # type: ignore[misc]  # TRL is untyped
         earlier = {name: len(values) for name, values in self._metrics["train"].items()}
         for left, packs in zip(reversed(range(len(planned))), planned, strict=True):
             micro = take_rows(batch, [row for pack in packs for row in pack.rows])
-            micro["loss_share"] = self._loss_share(micro, batch)
+            micro["loss_share"] = loss_share(self.loss_type, micro, batch)
             if self.packing_obstacle is None:
                 places = iter(range(len(micro["completion_ids"])))
                 micro["packs"] = [[next(places) for _ in pack.rows] for pack in packs]
@@ -258,14 +259,6 @@ class LengthTrainer(GRPOTrainer):  # type: ignore[misc]  # TRL is untyped
         horizon = _HORIZON_WIDTHS * self.model.config.get_text_config().hidden_size
         packs = build_packs(keys, prompts, completions, horizon=horizon, max_tokens=budget or _LONGEST_PACK)
         return plan_micro_batches(packs, budget)
-
-    def _loss_share(self, micro: dict[str, Any], batch: dict[str, Any]) -> float:
-        """Factor that makes micro-losses sum to the loss of the whole batch, by TRL's normaliser."""
-        if self.loss_type in ("dapo", "cispo", "vespo"):
-            return 1.0  # normalised by the tokens of the whole generation batch already
-        if self.loss_type == "bnpo":
-            return float(micro["completion_mask"].sum() / batch["completion_mask"].sum().clamp(min=1))
-        return len(micro["completion_ids"]) / len(batch["completion_ids"])
 
     def _compute_loss(self, model: Any, inputs: dict[str, Any]) -> torch.Tensor:
         """Adds: the share of a micro-batch, and the batch in view of the forward below."""
@@ -301,17 +294,15 @@ class LengthTrainer(GRPOTrainer):  # type: ignore[misc]  # TRL is untyped
         return logps_BT, entropies_BT
 
     def _importance_ratio(self, logps_BT: torch.Tensor, batch: dict[str, Any]) -> torch.Tensor:
-        """Trainer over sampler probability, in the mode and with the clips of TRL's own options."""
-        gap = torch.nan_to_num((logps_BT - batch["sampling_per_token_logps"]) * batch["completion_mask"], nan=0.0)
-        level, action = self.vllm_importance_sampling_mode.split("_")
-        ratio = torch.exp(gap.sum(dim=-1, keepdim=True) if level == "sequence" else gap)
-        low, high = self.vllm_importance_sampling_clip_min, self.vllm_importance_sampling_clip_max
-        if action == "truncate":
-            clipped = torch.clamp(ratio, min=low, max=high)
-        else:
-            outside = (ratio > high) | (ratio < (0.0 if low is None else low))
-            clipped = ratio.masked_fill(outside, 0.0)
-        used = ratio[batch["completion_mask"].bool()] if level == "token" else ratio.flatten()
+        """By TRL's own options, and logged."""
+        clipped, used = importance_ratio(
+            logps_BT,
+            batch["sampling_per_token_logps"],
+            batch["completion_mask"],
+            mode=self.vllm_importance_sampling_mode,
+            low=self.vllm_importance_sampling_clip_min,
+            high=self.vllm_importance_sampling_clip_max,
+        )
         if used.numel():
             self._metrics["train"]["sampling/importance_sampling_ratio/mean"].append(used.mean().item())
             self._metrics["train"]["sampling/importance_sampling_ratio/max"].append(used.max().item())

@@ -16,9 +16,9 @@ __all__ = ["trained_state"]
 _SHARDED = ("FSDP", "DEEPSPEED")
 
 
-def trained_state(trainer: Any) -> dict[str, torch.Tensor] | None:
+def trained_state(trainer: Any, device: str | None = "cpu") -> dict[str, torch.Tensor] | None:
     """`checkpoint_state` of the trained model in the first process, None in the others; every process calls it. In
-    bf16: what engines run in, and what leaves a run.
+    bf16: what engines run in, and what leaves a run; `device` None leaves them where they are.
 
     Where the weights are sharded (FSDP, ZeRO-3) accelerate gathers them.
 
@@ -29,8 +29,8 @@ def trained_state(trainer: Any) -> dict[str, torch.Tensor] | None:
 
     model = trainer.accelerator.unwrap_model(trainer.model)
     if trainer.accelerator.distributed_type not in _SHARDED:
-        return checkpoint_state(model, torch.bfloat16) if is_main() else None
+        return checkpoint_state(model, torch.bfloat16, device=device) if is_main() else None
     if hasattr(model, "peft_config"):
         raise WeightSyncError("LoRA weights that are sharded over processes cannot be merged", "Train LoRA under DDP")
     gathered = trainer.accelerator.get_state_dict(trainer.model_wrapped)
-    return checkpoint_state(model, torch.bfloat16, gathered) if is_main() else None
+    return checkpoint_state(model, torch.bfloat16, gathered, device) if is_main() else None

@@ -56,6 +56,8 @@ class Forced(Sampling):
 class Replayed:
     """A pool that draws as many tokens as were recorded, and hands out the recorded completions."""
 
+    weight_device = "cpu"
+
     def __init__(self, pool: Any, recorded: Sequence[Completion]) -> None:
         self._pool = pool
         self._recorded = recorded

@@ -63,6 +63,8 @@ def test_refusals(tmp_path: Path, text: str, match: str) -> None:
         ("trainer.num_generations=7", "7 does not divide the generation batch 128"),
         ("trainer.steps_per_generation=2", "train.keep_best  needs trainer.steps_per_generation = 1"),
         ("trainer.scale_rewards=group", "= group has no effect with train.survivor_decay"),
+        ("rollout.weight_transfer=nccl", "goes from GPU to GPU, and rollout.gpus = 0"),
+        ("rollout.gpus=2", "= 2 spreads an engine over processes, which need rollout.weight_transfer = nccl"),
         ("trainer.num_generations=null", "trainer.num_generations"),
         ("trainer.learning_rate=.nan", "a finite number is needed"),
         ("trainer.temperature=2.5", "up to 2"),
@@ -102,7 +104,8 @@ def test_problems_of_several_kinds_are_told_together() -> None:
 
 
 def test_keys_of_engines_have_no_effect_without_engines() -> None:
-    endpoint = ["rollout.backend=endpoint", "rollout.endpoint={base_url: 'http://127.0.0.1:1/v1', model: m}"]
+    endpoint = ["rollout.reward_stop=off", "rollout.backend=endpoint"]
+    endpoint += ["rollout.endpoint={base_url: 'http://127.0.0.1:1/v1', model: m}"]
     load_config(RECIPES[0], endpoint)
     with pytest.raises(ConfigError, match=r"rollout\.engines  has no effect with rollout\.backend = endpoint"):
         load_config(RECIPES[0], [*endpoint, "rollout.engines=2"])
