@@ -16,7 +16,7 @@ _BLUE, _ORANGE, _GREY = "#0072b2", "#d55e00", "#999999"  # safe for colour-blind
 
 def scatter_figure(before: Sequence[Scored], after: Sequence[Scored]) -> str:
     """Length against target, one panel a side, Ruler's FM band shaded and the target as a bar; log axis of lengths."""
-    from matplotlib.ticker import LogLocator, NullLocator, ScalarFormatter
+    from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
 
     sides = [(name, rows) for name, rows in (("before", before), ("after", after)) if rows]
     figure, axes = _figure(len(sides), same_scale=True)
@@ -33,7 +33,7 @@ def scatter_figure(before: Sequence[Scored], after: Sequence[Scored]) -> str:
             axis.scatter(spread, lengths, s=12, color=colour, marker=marker, alpha=0.6, linewidths=0.8)
         axis.set_yscale("log")
         axis.yaxis.set_major_locator(LogLocator(subs=(1, 3)))
-        axis.yaxis.set_major_formatter(ScalarFormatter())
+        axis.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
         axis.yaxis.set_minor_locator(NullLocator())
         axis.set_xticks(range(len(targets)), [t.label for t in targets])
         axis.set_xlabel(f"target ({targets[0].unit})")

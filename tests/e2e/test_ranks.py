@@ -17,6 +17,32 @@ SCRIPT = Path(__file__).parents[1] / "support" / "two_ranks.py"
 SAME_ANYWHERE = ("adherence/", "reward", "completions/", "loss", "learning_rate", "selection/")
 
 
+def test_accelerate_launches_a_whole_run(tmp_path: Path) -> None:
+    """On the real model: one run folder, one set of engines, every completion once."""
+    launch = [
+        sys.executable,
+        "-m",
+        "accelerate.commands.launch",
+        "--cpu",
+        "--num_processes",
+        "2",
+        "--num_machines",
+        "1",
+    ]
+    options = ["trainer.num_generations=4", "trainer.per_device_train_batch_size=4", "trainer.max_completion_length=32"]
+    options += ["trainer.max_steps=2", "prompts.targets=[10]", "evaluate.limit=2", "trainer.save_steps=1"]
+    command = [*launch, "-m", "lengthctl", "train", "quickstart", *options, "--json"]
+    out = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=500)
+    assert out.returncode == 0, out.stderr[-3000:]
+    assert json.loads(out.stdout)["after"]["overall"]["fm"]["n"] == 2
+    run = tmp_path / "runs" / "quickstart"
+    rollouts = [json.loads(line) for line in (run / "samples" / "rollouts.jsonl").read_text().splitlines()]
+    assert [row["step"] for row in rollouts] == [1] * 8 + [2] * 8
+    assert len({row["prompt_id"] for row in rollouts[:8]}) == 2
+    assert {row["weight_version"] for row in rollouts} == {1, 2}
+    assert (run / "model" / "model.safetensors").is_file()
+
+
 @pytest.mark.parametrize(
     "options",
     [

@@ -86,7 +86,7 @@ def test_refusals(tmp_path: Path, text: str, match: str) -> None:
         ),
         ("run.name=../elsewhere", "one folder name"),
         ("run.seed=-1", "run.seed"),
-        ("prompts.targets=[5000]", "5000 x 1.4 = 7000 tokens, but 0.9 x trainer.max_completion_length = 230"),
+        ("prompts.targets=[5000]", "5000 x 1.4 = 7000 tokens, but 0.9 x trainer.max_completion_length = 144"),
     ],
 )
 def test_trainer_and_cross_section_refusals(override: str, match: str) -> None:
