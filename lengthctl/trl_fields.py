@@ -30,6 +30,7 @@ TRAINER_DEFAULTS: dict[str, Any] = {
     "per_device_eval_batch_size": 256,  # a small batch would drain the pool for each
     "lr_scheduler_type": "constant_with_warmup",
     "logging_steps": 1,
+    "logging_nan_inf_filter": False,  # it would hide a loss that is not a number
     "max_completion_length": 256,
     "report_to": "none",
     "save_strategy": "steps",

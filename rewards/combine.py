@@ -50,8 +50,9 @@ class Combined:
     """`floor + (sum_i w_i r_i - floor) * prod_j (1 - w_j + w_j g_j)` over rewards i and gates j. Ours.
 
     `floor` is the lowest sum possible, so a gate only ever takes away: text that repeats itself or was cut off cannot
-    buy its loss back by length. An empty text earns the floor. A part that does not apply (None) is left out. Where
-    TRL hands `log_metric`, the mean of every part is logged as `reward_parts/<name>`.
+    buy its loss back by length. An empty text earns the floor; a completion that the column `is_failed` marks earns
+    nothing (None). A part that does not apply (None) is left out. Where TRL hands `log_metric`, the mean of every part
+    is logged as `reward_parts/<name>`.
 
     Args:
         parts: rewards and gates.
@@ -71,7 +72,9 @@ class Combined:
                 known = [value for value in column if value is not None]
                 if known:
                     log_metric(f"reward_parts/{name}", sum(known) / len(known))
-        return [self._total(text_of(c), {k: v[i] for k, v in values.items()}) for i, c in enumerate(completions)]
+        totals = [self._total(text_of(c), {k: v[i] for k, v in values.items()}) for i, c in enumerate(completions)]
+        failed = columns.get("is_failed") or [False] * len(totals)
+        return [None if lost else total for lost, total in zip(failed, totals, strict=True)]
 
     def components(self, completions: Completions, **columns: Any) -> dict[str, list[float | None]]:
         """Every part's own values, before weights and gates.

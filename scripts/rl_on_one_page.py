@@ -36,8 +36,8 @@ CONFIG = Config(
 )
 
 
-def main(steps: int) -> None:
-    """Train, and print how far lengths are from their targets at every step."""
+def main(steps: int) -> Any:
+    """Train, print how far lengths are from their targets at every step, and return the model."""
     tokenizer = load_tokenizer(CONFIG.model)
     seeds = load_seed_prompts(CONFIG.prompts, "train")
     prompts = build_length_prompts(seeds, TARGETS, wordings=None, seed=0)
@@ -73,6 +73,7 @@ def main(steps: int) -> None:
             optimizer.zero_grad()
 
             print(f"step {step}  mean abs relative deviation {mean_deviation(rows, completions):.2f}", flush=True)
+        return policy
     finally:
         pool.close()
         disconnect()

@@ -60,6 +60,11 @@ def _unreachable(target: Target, key: str, limit: int) -> str | None:
 def _rollout(config: Config) -> Iterator[Problem]:
     """Keys of engines do nothing without engines."""
     if config.rollout.backend == "vllm":
+        if config.rollout.reproducible and (config.rollout.engines or 1) > 1:
+            found = f"= true, but rollout.engines = {config.rollout.engines}"
+            yield Problem("rollout.reproducible", f"{found}: which engine is free first depends on time")
+        if config.rollout.gpus and config.rollout.kv_cache_gib != RolloutConfig.model_fields["kv_cache_gib"].default:
+            yield Problem("rollout.kv_cache_gib", "has no effect on GPUs, where vLLM takes what is free")
         if config.rollout.weight_transfer == "nccl" and not config.rollout.gpus:
             yield Problem("rollout.weight_transfer", "= nccl goes from GPU to GPU, and rollout.gpus = 0")
         if config.rollout.gpus > 1 and config.rollout.weight_transfer != "nccl":
@@ -110,9 +115,13 @@ def _selection(config: Config, trainer: dict[str, Any]) -> Iterator[Problem]:
 
 
 def _survivors(config: Config, trainer: dict[str, Any]) -> Iterator[Problem]:
-    if config.train.survivor_decay is not None and trainer["scale_rewards"] not in ("none", False):
-        found = f"= {trainer['scale_rewards']} has no effect"
-        yield Problem("trainer.scale_rewards", f"{found} with train.survivor_decay, whose advantages are not scaled")
+    if config.train.survivor_decay is None:
+        return
+    plain = {"scale_rewards": ("none", False), "multi_objective_aggregation": ("sum_then_normalize",)}
+    for key, allowed in plain.items():
+        if trainer.get(key, allowed[0]) not in allowed:
+            why = f"= {trainer[key]} has no effect with train.survivor_decay, whose advantages are not scaled"
+            yield Problem(f"trainer.{key}", why)
 
 
 def _overlap(config: Config, trainer: dict[str, Any]) -> Iterator[Problem]:
@@ -122,8 +131,13 @@ def _overlap(config: Config, trainer: dict[str, Any]) -> Iterator[Problem]:
         trainer["steps_per_generation"] != 1
         or trainer.get("num_iterations", 1) != 1
         or "generation_batch_size" in trainer
+        or trainer.get("gradient_accumulation_steps", 1) != 1
     ):
-        yield Problem("train.overlap", "needs one update a generation batch: trainer.steps_per_generation = 1")
+        need = "trainer.steps_per_generation = trainer.gradient_accumulation_steps = 1"
+        yield Problem("train.overlap", f"needs one update a generation batch: {need}")
+    if config.rollout.reproducible:
+        why = "= true, but the first step after a resume cannot be drawn from older weights: set train.overlap=false"
+        yield Problem("rollout.reproducible", why)
     if not trainer.get("vllm_importance_sampling_correction", True):
         why = "needs trainer.vllm_importance_sampling_correction, which corrects for the older weights"
         yield Problem("train.overlap", why)

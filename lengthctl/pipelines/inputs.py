@@ -6,7 +6,6 @@ import hashlib
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lengthctl.errors import DataError, RunFolderError, first_line
@@ -31,7 +30,7 @@ if TYPE_CHECKING:
     from lengthctl.config import Config
     from lengthctl.rundir import RunFolder
 
-__all__ = ["RunInputs", "last_checkpoint", "prepare_inputs"]
+__all__ = ["RunInputs", "prepare_inputs"]
 
 
 _STATEFUL = ("lengthctl", "trl", "transformers", "torch")
@@ -84,12 +83,6 @@ def prepare_inputs(config: Config, run: RunFolder) -> RunInputs:
         context_tokens(plain, load_tokenizer(plain.model), held_out, limit),
     )
     return RunInputs(tokenizer, args, held_out, _dataset(config, train), _dataset(config, held_out), context)
-
-
-def last_checkpoint(folder: Path) -> Path | None:
-    """The newest checkpoint that was written to its end: transformers writes the trainer's state last."""
-    whole = [path.parent for path in folder.glob("checkpoint-*/trainer_state.json")]
-    return max(whole, key=lambda path: int(path.name.rpartition("-")[2]), default=None)
 
 
 def _same_versions(run: RunFolder) -> None:

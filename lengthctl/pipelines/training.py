@@ -23,11 +23,11 @@ from lengthctl.pipelines.evaluation import (
     untouched,
     write_samples,
 )
-from lengthctl.pipelines.inputs import RunInputs, last_checkpoint, prepare_inputs
+from lengthctl.pipelines.inputs import RunInputs, prepare_inputs
 from lengthctl.pipelines.publish import export_model, push_model, write_card
 from lengthctl.prompts import LengthPrompt
 from lengthctl.records import read_records
-from lengthctl.rewards.combine import build_combined
+from lengthctl.rewards.combine import Combined, build_combined
 from lengthctl.rollout.backend import Sampling
 from lengthctl.rollout.stopping import StopPolicy
 from lengthctl.rundir import write_atomic, write_json
@@ -160,56 +160,74 @@ def _read_samples(path: Path, prompts: Sequence[LengthPrompt]) -> Samples:
 
 def _train(config: Config, run: RunFolder, pool: RolloutPool | None, inputs: RunInputs, narrator: Narrator) -> Any:
     """Train from the last checkpoint, or from the start; without a pool as one of the other trainer processes."""
-    from lengthctl.train.averaging import TailAverage
+    from lengthctl.train.averaging import TAIL_FILE, TailAverage
     from lengthctl.train.callbacks import InterruptCheckpoint, LiveView, MetricsFile, trim_records
-    from lengthctl.train.generation import PoolGeneration
-    from lengthctl.train.rl import LengthTrainer
-    from lengthctl.train.rollout_log import RolloutLog
+    from lengthctl.train.checkpoints import checkpoint_step, last_checkpoint, take_up
+    from lengthctl.train.reward_state import REWARDS_FILE, RewardState
     from lengthctl.train.silent_failures import SilentFailures
 
-    args, checkpoint = inputs.args, last_checkpoint(run.checkpoints)
-    rollouts = run.path / "samples" / "rollouts.jsonl"
-    for path in (run.metrics, rollouts) if is_main() else ():
-        trim_records(path, int(checkpoint.name.rpartition("-")[2]) if checkpoint else 0)
-    sampling = Sampling(args.temperature, args.top_p, args.top_k, args.max_completion_length)
+    args, tail = inputs.args, config.train.average_last
     reward = build_combined(config.rewards, inputs.tokenizer.tokenizer)
-    stop = None
-    if config.rollout.reward_stop != "off":
-        stop = StopPolicy(reward.is_spent, only_measure=config.rollout.reward_stop == "measure")
+    companions = {TAIL_FILE: args.max_steps - tail + 1} if tail and args.max_steps > 0 else {}
+    if RewardState(reward).is_needed:
+        companions[REWARDS_FILE] = 0
+    checkpoint = last_checkpoint(run.checkpoints, companions)
+    for path in (run.metrics, run.path / "samples" / "rollouts.jsonl") if is_main() else ():
+        trim_records(path, checkpoint_step(checkpoint) if checkpoint else 0)
+    average = TailAverage(tail, checkpoint) if tail else None
+    interrupted = InterruptCheckpoint()
     with narrator.bar(args.max_steps, "train") as bar:
-        interrupted = InterruptCheckpoint()
-        average = TailAverage(config.train.average_last, checkpoint) if config.train.average_last else None
         told = [MetricsFile(run.metrics), LiveView(bar), SilentFailures(narrator)] if is_main() else []
-        trainer = LengthTrainer(
-            model=load_policy(config.model, context_tokens=inputs.context_tokens),
-            args=args,
-            train_dataset=inputs.train_data,
-            eval_dataset=inputs.eval_data if args.eval_strategy != "no" else None,
-            processing_class=inputs.tokenizer.tokenizer,
-            callbacks=[*told, interrupted, *([average] if average else [])],
-            rollout_log=RolloutLog(rollouts) if is_main() else None,
-            generation=PoolGeneration(pool, sampling, stop=stop, reproducible=config.rollout.reproducible),
-            reward=reward,
-            keep_best=config.train.keep_best,
-            keep_worst=config.train.keep_worst,
-            micro_batch_tokens=config.train.micro_batch_tokens,
-            share_prompts=config.train.share_prompts,
-            overlap=config.train.overlap,
-            survivor_decay=config.train.survivor_decay,
-        )
+        callbacks = [*told, interrupted, RewardState(reward, checkpoint), *([average] if average else [])]
+        trainer = _build_trainer(config, run, pool, inputs, reward, callbacks)
         if config.train.share_prompts and trainer.packing_obstacle is not None:
             narrator.say(f"a group's prompt is computed for each completion: {trainer.packing_obstacle}")
-        _silence_trl_prints(trainer)
         try:
-            trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
+            if checkpoint is None or not take_up(trainer, checkpoint):
+                trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
         except KeyboardInterrupt:
             # several processes are not stopped at the same place, and could wait for each other here
             step = interrupted.save(trainer) if world_size() == 1 else None
             if step is not None:
                 narrator.say(f"interrupted: step {step} is saved")
             raise
+        finally:
+            trainer.vllm_generation.finish()
     if average is not None:
         narrator.say(f"the model is the mean of the last {average.apply(trainer.model)} steps")
+    return trainer
+
+
+def _build_trainer(
+    config: Config, run: RunFolder, pool: RolloutPool | None, inputs: RunInputs, reward: Combined, callbacks: list[Any]
+) -> Any:
+    from lengthctl.train.generation import PoolGeneration
+    from lengthctl.train.rl import LengthTrainer
+    from lengthctl.train.rollout_log import RolloutLog
+
+    args, tokenizer = inputs.args, inputs.tokenizer.tokenizer
+    stop = None
+    if config.rollout.reward_stop != "off":
+        stop = StopPolicy(reward.is_spent, only_measure=config.rollout.reward_stop == "measure")
+    sampling = Sampling(args.temperature, args.top_p, args.top_k, args.max_completion_length)
+    trainer = LengthTrainer(
+        model=load_policy(config.model, context_tokens=inputs.context_tokens),
+        args=args,
+        train_dataset=inputs.train_data,
+        eval_dataset=inputs.eval_data if args.eval_strategy != "no" else None,
+        processing_class=tokenizer,
+        callbacks=callbacks,
+        rollout_log=RolloutLog(run.path / "samples" / "rollouts.jsonl") if is_main() else None,
+        generation=PoolGeneration(pool, sampling, stop=stop, reproducible=config.rollout.reproducible),
+        reward=reward,
+        keep_best=config.train.keep_best,
+        keep_worst=config.train.keep_worst,
+        micro_batch_tokens=config.train.micro_batch_tokens,
+        share_prompts=config.train.share_prompts,
+        overlap=config.train.overlap,
+        survivor_decay=config.train.survivor_decay,
+    )
+    _silence_trl_prints(trainer)
     return trainer
 
 

@@ -17,7 +17,7 @@ __all__ = ["connect", "disconnect"]
 _CONNECT_SECONDS = 5.0
 
 
-def connect(*, cpus: int, object_store_gib: float, engines: int = 1) -> None:
+def connect(*, cpus: int, object_store_gib: float, engines: int = 1, gpus: int = 0) -> None:
     """Start or join Ray; does nothing when it runs already.
 
     A Ray of our own listens on loopback only and takes calls with a token made for this run; a cluster that is joined
@@ -27,10 +27,11 @@ def connect(*, cpus: int, object_store_gib: float, engines: int = 1) -> None:
         cpus: cores that all engines ask for together.
         object_store_gib: shared memory of a Ray of our own.
         engines: how many share the cores, each on one node.
+        gpus: that all engines ask for together.
 
     Raises:
         EndpointError: RAY_ADDRESS does not answer.
-        EngineError: the cluster has fewer cores than the engines ask for.
+        EngineError: there are fewer cores or GPUs than the engines ask for.
         MissingDependencyError: Ray is not installed.
     """
     for key, value in {
@@ -56,6 +57,10 @@ def connect(*, cpus: int, object_store_gib: float, engines: int = 1) -> None:
             _check_cores(cpus, engines)
         else:
             _start(cpus, object_store_gib)
+    found = int(ray.cluster_resources().get("GPU", 0))
+    if found < gpus:
+        disconnect()
+        raise EngineError(f"engines ask for {gpus} GPUs, and Ray has {found}", "Lower rollout.engines or rollout.gpus")
 
 
 def _join(address: str) -> None:

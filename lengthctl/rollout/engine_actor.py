@@ -8,14 +8,14 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
 if TYPE_CHECKING:
     import torch
 
-__all__ = ["EngineActor", "EngineSettings", "Event", "names_digest"]
+__all__ = ["EngineActor", "EngineSettings", "Event", "names_digest", "shapes_digest"]
 
 
 _LAUNCHER_VARIABLES = ("RANK", "LOCAL_RANK", "WORLD_SIZE", "LOCAL_WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT")
@@ -70,9 +70,14 @@ class Event:
 
 def names_digest(state: Mapping[str, Any]) -> str:
     """Digest of parameter names and shapes: vLLM accepts an incomplete state without a word, so we check."""
+    return shapes_digest((name, tensor.shape) for name, tensor in state.items())
+
+
+def shapes_digest(shapes: Iterable[tuple[str, Sequence[int]]]) -> str:
+    """The same of `(name, shape)`, in any order."""
     import hashlib
 
-    lines = sorted(f"{name}:{tuple(tensor.shape)}" for name, tensor in state.items())
+    lines = sorted(f"{name}:{tuple(shape)}" for name, shape in shapes)
     return hashlib.sha256("\n".join(lines).encode()).hexdigest()[:16]
 
 
@@ -96,6 +101,7 @@ class EngineActor:
         self._settings = settings
         self._version = 0
         self._digest: str | None = None
+        self._received: str | None = None
         self._partial: dict[str, tuple[list[int], list[float]]] = {}
         self._refused: list[Event] = []
         self._tokens = 0
@@ -208,8 +214,10 @@ class EngineActor:
         """Weights of this version are in place: forget what was computed with others.
 
         Raises:
-            RuntimeError: requests run.
+            RuntimeError: requests run, or what came over NCCL is not what was announced.
         """
+        if self._received is not None and self._received != digest:
+            raise RuntimeError(f"weights announced as {digest}, received {self._received}")
         if not self._engine.reset_prefix_cache():
             raise RuntimeError("the prefix cache could not be reset: requests are running")
         self._version, self._digest = version, digest
@@ -225,6 +233,8 @@ class EngineActor:
 
     def update_weights(self, request: Any) -> None:
         """Take weights in, as the trainer sends them."""
+        info = request.update_info
+        self._received = shapes_digest(zip(info["names"], info["shapes"], strict=True))
         self._engine.collective_rpc("update_weights", kwargs={"update_info": request.update_info})
 
     def finish_weight_update(self) -> None:

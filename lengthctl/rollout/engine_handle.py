@@ -43,6 +43,8 @@ class EngineHandle:
         self.state = EngineState.STARTING
         self.gained_at = 0.0
         """Monotonic seconds at which it last told something, or was given work after it had none."""
+        self.fault: str | None = None
+        """What this incarnation was ended for, where its last answer does not say it."""
         self._actor: Any = None
         self._nccl: NcclTransfer | None = None
 
@@ -62,6 +64,7 @@ class EngineHandle:
 
         self.kill()
         self.incarnation += 1
+        self.fault = None
         remote = ray.remote(
             num_cpus=self.settings.threads,
             num_gpus=self.settings.gpus,
@@ -83,7 +86,8 @@ class EngineHandle:
 
             try:
                 self._nccl.send(snapshot.state, timeout_seconds)
-            except Exception:
+            except Exception as error:
+                self.fault = f"NCCL: {type(error).__name__}: {first_line(error)}"
                 ray.kill(self._actor)
             return self._actor.stamp.remote(snapshot.version, snapshot.digest)
         return self._actor.sync.remote(snapshot.state, snapshot.version, snapshot.digest)

@@ -59,12 +59,13 @@ class NcclTransfer:
 def open_endpoint(actor: Any, gpus: int) -> Any:
     """vLLM's trainer side of a new group, joined by the engine."""
     import ray
+    import torch
     from vllm.distributed.weight_transfer.base import ParamMeta, WeightSource
     from vllm.distributed.weight_transfer.clients import RayVLLMWeightSyncClient
     from vllm.distributed.weight_transfer.nccl_engine import NCCLTrainerInitInfo, NCCLTrainerWeightTransferEngine
 
     class StateSource(WeightSource):  # type: ignore[misc]  # vLLM is untyped here
-        """A state dict, replaced before each transfer."""
+        """A state dict, replaced before each transfer; tensors go to this process's GPU one by one."""
 
         state: Mapping[str, torch.Tensor]
 
@@ -72,7 +73,8 @@ def open_endpoint(actor: Any, gpus: int) -> Any:
             return [ParamMeta(name, tensor.dtype, tuple(tensor.shape)) for name, tensor in self.state.items()]
 
         def __iter__(self) -> Iterator[tuple[str, torch.Tensor]]:
-            return iter(self.state.items())
+            device = torch.accelerator.current_accelerator()
+            return ((name, tensor.to(device)) for name, tensor in self.state.items())
 
     meeting = NCCLTrainerInitInfo(
         master_address=ray.util.get_node_ip_address(), master_port=_free_port(), world_size=1 + gpus, rank=0

@@ -76,7 +76,10 @@ def open_pool(
     length = config.rollout.max_model_len or context_tokens
     _check_context(config, length, context_tokens)
     connect(
-        cpus=engines * threads, engines=engines, object_store_gib=_object_store_gib(resolve_model(config.model.name))
+        cpus=engines * threads,
+        engines=engines,
+        gpus=engines * config.rollout.gpus,
+        object_store_gib=_object_store_gib(resolve_model(config.model.name)),
     )
     settings = [
         EngineSettings(

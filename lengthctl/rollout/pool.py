@@ -8,6 +8,7 @@ the driver has. What is waited for too long is named.
 from __future__ import annotations
 
 import math
+import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -21,7 +22,7 @@ from lengthctl.rollout.engine_handle import EngineHandle, EngineState, cause_of
 from lengthctl.rollout.prediction import LengthPredictor
 from lengthctl.rollout.samples import RunningCall
 from lengthctl.rollout.stopping import StopPolicy
-from lengthctl.rollout.weights import WeightSnapshot
+from lengthctl.rollout.weights import WeightSnapshot, missing_names
 
 if TYPE_CHECKING:
     import torch
@@ -79,6 +80,8 @@ class RolloutPool:
         self._snapshot: WeightSnapshot | None = None
         self._predictor = LengthPredictor()
         self._calls = 0
+        self.cancelled = threading.Event()
+        """While it is set, a `generate` under way in another thread ends with an error at the next answer."""
         self.replaced = 0
         """Engines replaced since the pool was opened."""
         self._engines = [EngineHandle(s) for s in settings]
@@ -118,6 +121,9 @@ class RolloutPool:
         former, digest = self._snapshot, names_digest(state)
         if former is not None and former.digest != digest:
             raise WeightSyncError("the weights have other names or shapes than those of the last sync")
+        if former is None and (missing := missing_names(state, self._engines[0].settings.model)):
+            shown = f"{missing[0]} and {len(missing) - 1} more" if len(missing) > 1 else missing[0]
+            raise WeightSyncError(f"the weights lack {shown} of {self._engines[0].settings.model}")
         held = dict(state) if self.weight_device is None else ray.put(dict(state))
         self._snapshot = snapshot = WeightSnapshot(held, self.version + 1, digest)
         for engine in self._engines:
@@ -154,6 +160,8 @@ class RolloutPool:
                 self._make_ready(engine, call)
         try:
             while call.is_open:
+                if self.cancelled.is_set():
+                    raise EngineError("the rollout was cancelled")
                 self._hand_out(call)
                 for completion in self._next_answers(call):
                     if on_completion is not None:
@@ -203,7 +211,7 @@ class RolloutPool:
             try:
                 answer = ray.get(ref)
             except ray.exceptions.RayError as error:
-                ended.extend(self._replace(engine, cause_of(error), call))
+                ended.extend(self._replace(engine, engine.fault or cause_of(error), call))
                 continue
             match asked.state:
                 case EngineState.STARTING:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     import torch
 
-__all__ = ["ChangeMeter", "WeightSnapshot", "checkpoint_state"]
+__all__ = ["ChangeMeter", "WeightSnapshot", "checkpoint_state", "missing_names"]
 
 
 @dataclass(frozen=True)
@@ -20,6 +21,18 @@ class WeightSnapshot:
     """A reference into the object store, or the tensors where they lie, for NCCL."""
     version: int
     digest: str
+
+
+def missing_names(state: Mapping[str, torch.Tensor], model: str) -> list[str]:
+    """Names in a checkpoint folder's safetensors that the state lacks; none where the model is no such folder. A head
+    that is a tied copy may be left out."""
+    from safetensors import safe_open
+
+    names: set[str] = set()
+    for file in Path(model).glob("*.safetensors") if Path(model).is_dir() else ():
+        with safe_open(file, "pt") as stored:
+            names.update(stored.keys())
+    return sorted(names - set(state) - {"lm_head.weight"})
 
 
 class ChangeMeter:

@@ -12,9 +12,10 @@ from typing import Any
 import torch
 from transformers import TrainerCallback
 
-__all__ = ["TailAverage"]
+__all__ = ["TAIL_FILE", "TailAverage"]
 
-_FILE = "tail_average.safetensors"
+TAIL_FILE = "tail_average.safetensors"
+"""Beside a checkpoint; written after it, so a checkpoint of the tail without it was cut short."""
 
 
 class TailAverage(TrainerCallback):  # type: ignore[misc]  # transformers is untyped here
@@ -33,7 +34,7 @@ class TailAverage(TrainerCallback):  # type: ignore[misc]  # transformers is unt
 
     def on_train_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:
         """Take up the sum of a resumed run, unless more steps are to follow now than when it was begun."""
-        file = self._checkpoint / _FILE if self._checkpoint is not None else None
+        file = self._checkpoint / TAIL_FILE if self._checkpoint is not None else None
         if file is None or not file.is_file():
             return
         from safetensors import safe_open
@@ -51,7 +52,8 @@ class TailAverage(TrainerCallback):  # type: ignore[misc]  # transformers is unt
         self._summed.append(state.global_step)
         for name, parameter in _trained(model).items():
             value = parameter.detach()
-            self._sums[name] = self._sums[name].add_(value) if name in self._sums else value.clone()
+            earlier = self._sums.get(name)
+            self._sums[name] = value.clone() if earlier is None else earlier.to(value.device).add_(value)
 
     def on_save(self, args: Any, state: Any, control: Any, **_: Any) -> None:
         """Keep the sum beside the checkpoint."""
@@ -59,14 +61,14 @@ class TailAverage(TrainerCallback):  # type: ignore[misc]  # transformers is unt
             from safetensors.torch import save_file
 
             folder = Path(args.output_dir) / f"checkpoint-{state.global_step}"
-            save_file(self._sums, folder / _FILE, metadata={"steps": " ".join(map(str, self._summed))})
+            save_file(self._sums, folder / TAIL_FILE, metadata={"steps": " ".join(map(str, self._summed))})
 
     def apply(self, model: Any) -> int:
         """Put the mean in place of the model's weights; returns over how many steps."""
         with torch.no_grad():
             for name, parameter in _trained(model).items():
                 if name in self._sums:
-                    parameter.copy_(self._sums[name] / len(self._summed))
+                    parameter.copy_(self._sums[name].to(parameter.device) / len(self._summed))
         self._sums = {}
         return len(self._summed)
 

@@ -111,13 +111,17 @@ def take_rows(batch: Mapping[str, Any], rows: Sequence[int]) -> dict[str, Any]:
     return out
 
 
-def loss_share(loss_type: str, micro: Mapping[str, Any], batch: Mapping[str, Any]) -> float:
-    """Factor that makes the losses of micro-batches sum to that of their whole batch, by TRL's normaliser."""
+def loss_share(loss_type: str, micro: Mapping[str, Any], batch: Mapping[str, Any], rows: int | None = None) -> float:
+    """Factor that makes the losses of micro-batches sum to that of their whole batch, by TRL's normaliser.
+
+    `rows` stands in for the batch's own number of rows, where groups that had nothing to teach were left out of it: the
+    divisor then stays the same from step to step, and from process to process.
+    """
     if loss_type in ("dapo", "cispo", "vespo"):
         return 1.0  # normalised by the tokens of the whole generation batch already
     if loss_type == "bnpo":
         return float(micro["completion_mask"].sum() / batch["completion_mask"].sum().clamp(min=1))
-    return len(micro["completion_ids"]) / len(batch["completion_ids"])
+    return len(micro["completion_ids"]) / (rows or len(batch["completion_ids"]))
 
 
 def row_lengths(mask: torch.Tensor) -> list[int]:

@@ -52,9 +52,9 @@ class InterruptCheckpoint(TrainerCallback):  # type: ignore[misc]
         """The weights are about to change."""
         self._is_whole = False
 
-    def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
-        """Weights, optimizer and counters tell of the same step again."""
-        self._is_whole = True
+    def on_step_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+        """The step before is over, its log and evaluation too."""
+        self._is_whole = state.global_step > 0
 
     def save(self, trainer: Any) -> int | None:
         """Write a checkpoint of the last whole step, unless there is one; returns that step."""
@@ -63,6 +63,7 @@ class InterruptCheckpoint(TrainerCallback):  # type: ignore[misc]
         if not self._is_whole or (folder / "trainer_state.json").is_file():
             return None
         trainer._save_checkpoint(trainer.model, trial=None)
+        trainer.callback_handler.on_save(trainer.args, trainer.state, trainer.control)
         return step
 
 

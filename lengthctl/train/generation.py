@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from typing import Any
 
@@ -54,7 +55,7 @@ class PoolGeneration:
         self._asked: list[list[int]] = []
         self._shares: list[list[_Row]] = []
         self._sync_seconds = 0.0
-        self._seconds = 0.0
+        self._drawing_seconds = self._waited_seconds = 0.0
         self._meter = ChangeMeter()
         self._changed: float | None = None
         self._effect: dict[str, float] = {}
@@ -67,9 +68,9 @@ class PoolGeneration:
 
     def sync_weights(self) -> None:
         """Send the trainer's weights to every engine."""
-        started = time.perf_counter()
         release_freed_memory()
         self._wait_for_errand()
+        started = time.perf_counter()
         state = trained_state(self._trainer, "cpu" if self._pool is None else self._pool.weight_device)
         if self._pool is not None and state is not None:
             self._changed = self._meter.measure(state)
@@ -97,7 +98,7 @@ class PoolGeneration:
             everything = from_main(ask)
         first = sum(len(share) for share in shares[: rank()])
         self.completions = everything[first : first + len(prompts)]
-        self._seconds = time.perf_counter() - started
+        self._waited_seconds = time.perf_counter() - started
         # A failed completion keeps its place (its reward is None, so it trains nothing); TRL reads `ids[-1]`.
         filler = self._trainer.eos_token_ids[0]
         ids = [list(c.token_ids) or [filler] for c in self.completions]
@@ -110,6 +111,16 @@ class PoolGeneration:
         self._asked, self._shares = prompts, self._gather(prompts, targets)
         ask = self._question(self._shares, num_generations, step=self._trainer.state.global_step + 1)
         self._errand = Errand(ask if is_main() else list)
+
+    def finish(self) -> None:
+        """End what is still drawn: nobody wants it any more, and what it failed with is of no account."""
+        errand, self._errand = self._errand, None
+        if errand is None or self._pool is None:
+            return
+        self._pool.cancelled.set()
+        with suppress(Exception):
+            errand.wait()
+        self._pool.cancelled.clear()
 
     def _wait_for_errand(self) -> None:
         if self._errand is not None:
@@ -139,7 +150,9 @@ class PoolGeneration:
 
     def _ask_pool(self, requests: Sequence[Request], stop: StopPolicy | None) -> list[Completion]:
         assert self._pool is not None
+        started = time.perf_counter()
         completions = self._pool.generate(requests, self._on_completion, stop)
+        self._drawing_seconds = time.perf_counter() - started
         self._effect = stop_effect(completions) if stop is not None else {}
         stale = {c.weight_version for c in completions} - {self._pool.version}
         if stale:
@@ -167,6 +180,7 @@ class PoolGeneration:
             **{f"reward_stop/{name}": value for name, value in self._effect.items()},
             "rollout/version_lag": float(self._lag()),
             "speed/sync_seconds": self._sync_seconds,
-            "speed/rollout_seconds": self._seconds,
-            "speed/rollout_tokens_per_second": tokens / self._seconds if self._seconds else 0.0,
+            "speed/rollout_seconds": self._drawing_seconds,
+            "speed/rollout_wait_seconds": self._waited_seconds,
+            "speed/rollout_tokens_per_second": tokens / self._drawing_seconds if self._drawing_seconds else 0.0,
         }

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import torch
 
 __all__ = ["importance_ratio"]
@@ -14,7 +16,7 @@ def importance_ratio(
     *,
     mode: str,
     low: float | None,
-    high: float,
+    high: float | None,
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """Weights of the loss.
 
@@ -24,12 +26,13 @@ def importance_ratio(
         mode: `vllm_importance_sampling_mode` of TRL 1.16: `token` or `sequence`, `truncate` (to the clips) or `mask`
             (0 outside them). A product over a whole sequence leaves the clips sooner the longer it is, which biases
             length; a ratio a token does not.
-        low, high: the clips; no lower one where `low` is None.
+        low, high: the clips; None leaves that side open.
 
     Returns:
         The clipped ratio, (B, T) or (B, 1) by the mode, and the unclipped ones that count, flat.
     """
     level, action = mode.split("_")
+    high = math.inf if high is None else high
     gap = torch.nan_to_num((trainer_logps_BT - sampler_logps_BT) * mask_BT, nan=0.0)
     ratio = torch.exp(gap.sum(dim=-1, keepdim=True) if level == "sequence" else gap)
     if action == "truncate":

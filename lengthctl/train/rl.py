@@ -94,6 +94,7 @@ class LengthTrainer(GRPOTrainer):  # type: ignore[misc]  # TRL is untyped
         self._ratio_in_forward = self.num_iterations == 1 and args.steps_per_generation == 1
         self._forward_batch: dict[str, Any] | None = None
         self._own_rewards: list[float | None] = []
+        self._normaliser_rows: int | None = None
         self.packing_obstacle = self._prepare_packing() if share_prompts else "train.share_prompts is off"
 
     def _prepare_packing(self) -> str | None:
@@ -131,7 +132,8 @@ class LengthTrainer(GRPOTrainer):  # type: ignore[misc]  # TRL is untyped
             batch: dict[str, Any] = super()._generate_and_score_completions(inputs)
         finally:
             self.vllm_importance_sampling_correction = correction
-        if mode == "train" and self._ahead is not None and (rows := self._ahead.batch) is not None:
+        more = self.state.global_step + 1 < self.state.max_steps
+        if mode == "train" and more and self._ahead is not None and (rows := self._ahead.batch) is not None:
             ids, *_ = self._tokenize_prompts([row["prompt"] for row in rows])
             self._generation.begin(ids, _targets(rows), self.num_generations)
         if mode == "train" and self._survivor_decay is not None:
@@ -168,6 +170,7 @@ class LengthTrainer(GRPOTrainer):  # type: ignore[misc]  # TRL is untyped
         counts = batch["completion_mask"].any(dim=1).tolist()  # TRL can mask truncated completions whole
         rewards = [value if counted else None for value, counted in zip(self._own_rewards, counts, strict=True)]
         kept = select_extremes(rewards, self.num_generations, *self._keep)
+        self._normaliser_rows = local // self.num_generations * sum(self._keep)
         batch = take_rows(batch, kept)
         tokens = batch["completion_mask"].sum()
         batch["num_items_in_batch"] = self.accelerator.gather(tokens).sum()
@@ -181,14 +184,11 @@ class LengthTrainer(GRPOTrainer):  # type: ignore[misc]  # TRL is untyped
         done = self._generation.completions
         for row, completion in zip(inputs, done, strict=True):
             row["is_truncated"] = completion.is_truncated
+            row["is_failed"] = completion.finish is FinishReason.ERROR
         rewards: torch.Tensor = super()._calculate_rewards(inputs, prompts, completions, completion_ids_list)
         start = rank() * len(done)
-        own = rewards[start : start + len(done), 0]
-        own[[i for i, completion in enumerate(done) if completion.finish is FinishReason.ERROR]] = torch.nan
-        self._own_rewards = [None if math.isnan(value) else value for value in own.tolist()]
-        # TRL takes NaN for 0 in a group's mean; at the mean of the others a member moves nothing
-        groups = own.view(-1, self.num_generations if self.model.training else self.num_generations_eval)
-        own.copy_(torch.where(groups.isnan(), groups.nanmean(dim=1, keepdim=True), groups).flatten())
+        own = rewards[start : start + len(done), 0].tolist()
+        self._own_rewards = [None if math.isnan(value) else value for value in own]
         self._log(inputs, done)
         return rewards
 
@@ -226,7 +226,7 @@ class LengthTrainer(GRPOTrainer):  # type: ignore[misc]  # TRL is untyped
         earlier = {name: len(values) for name, values in self._metrics["train"].items()}
         for left, packs in zip(reversed(range(len(planned))), planned, strict=True):
             micro = take_rows(batch, [row for pack in packs for row in pack.rows])
-            micro["loss_share"] = loss_share(self.loss_type, micro, batch)
+            micro["loss_share"] = loss_share(self.loss_type, micro, batch, self._normaliser_rows)
             if self.packing_obstacle is None:
                 places = iter(range(len(micro["completion_ids"])))
                 micro["packs"] = [[next(places) for _ in pack.rows] for pack in packs]

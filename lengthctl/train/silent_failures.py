@@ -15,6 +15,8 @@ __all__ = ["SilentFailures"]
 
 _STEPS = 2
 _TRUNCATED = 0.95
+_FLAT = 0.8
+"""Share of groups without spread of rewards: some are to be expected once lengths are kept."""
 _AGAINST = -0.1
 """Correlation of reward and adherence below which the reward pulls the wrong way."""
 
@@ -36,24 +38,32 @@ class SilentFailures(TrainerCallback):  # type: ignore[misc]  # transformers is 
                 self._narrator.say(f"warning, step {state.global_step}: {cause}")
 
 
-def _causes(logs: Mapping[str, float]) -> dict[str, bool]:
+def _is_number(value: float | None) -> bool:
+    """TRL (1.16) logs None where a mean had no value."""
+    return value is not None and math.isfinite(value)
+
+
+def _causes(logs: Mapping[str, float | None]) -> dict[str, bool]:
+    told = {name: value for name, value in logs.items() if value is not None}
     return {
-        "in every group all rewards are equal, so nothing is learned; raise trainer.temperature or "
-        "trainer.num_generations, or take a reward that still falls far from the target (log_ratio)": logs.get(
+        "in nearly every group all rewards are equal, so next to nothing is learned; raise trainer.temperature or "
+        "trainer.num_generations, or take a reward that still falls far from the target (log_ratio)": told.get(
             "frac_reward_zero_std", 0
         )
-        >= 1,
-        "nearly every completion is cut by the limit; raise trainer.max_completion_length": logs.get(
+        >= _FLAT,
+        "nearly every completion is cut by the limit; raise trainer.max_completion_length": told.get(
             "completions/clipped_ratio", 0
         )
         >= _TRUNCATED,
-        "the gradient is zero; check the rewards and the learning rate": logs.get("grad_norm", 1) == 0,
+        "the gradient is zero; check the rewards and the learning rate": told.get("grad_norm", 1) == 0,
         "the reward or the loss is not a number, so this step trains nothing; lower trainer.learning_rate, and go on "
-        "from an earlier checkpoint": not all(math.isfinite(logs.get(key, 0.0)) for key in ("reward", "loss")),
-        "the reward falls as lengths come closer to their targets; check the sign of its weight": logs.get(
+        "from an earlier checkpoint": not all(
+            _is_number(logs.get(key, 0.0)) for key in ("reward", "loss", "grad_norm")
+        ),
+        "the reward falls as lengths come closer to their targets; check the sign of its weight": told.get(
             "adherence/reward_correlation", 1
         )
         < _AGAINST,
         "no weight has changed in the engines' precision, so the updates are lost in rounding; raise "
-        "trainer.learning_rate": logs.get("weights/changed_fraction", 1) == 0,
+        "trainer.learning_rate": told.get("weights/changed_fraction", 1) == 0,
     }

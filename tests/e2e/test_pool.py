@@ -5,13 +5,16 @@ from __future__ import annotations
 import contextlib
 import os
 import signal
+import subprocess
+import sys
+import threading
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
 from lengthctl.config import Config, ModelConfig, RewardSpec, RolloutConfig
-from lengthctl.errors import WeightSyncError
+from lengthctl.errors import EngineError, WeightSyncError
 from lengthctl.models import BUNDLED, load_policy, load_tokenizer
 from lengthctl.records import Completion, FinishReason
 from lengthctl.rollout.backend import Request, Sampling
@@ -77,7 +80,21 @@ def test_nothing_listens_outside_this_machine(pool: Any) -> None:
     generate(pool, on_completion=look)
     assert len(listening) > 3  # the control store, the node's manager, the workers
     assert {address for _, address in listening} <= {"127.0.0.1", "::1"}, listening
-    assert os.environ["RAY_AUTH_MODE"] == "token"
+
+
+def test_ray_refuses_a_caller_without_the_token(pool: Any) -> None:
+    import ray
+
+    address = ray.get_runtime_context().gcs_address
+    bare = {name: value for name, value in os.environ.items() if not name.startswith("RAY_AUTH")}
+    code = f"import ray; ray.init(address={address!r}, log_to_driver=False); print(ray.nodes())"
+    out = subprocess.run([sys.executable, "-c", code], env=bare, capture_output=True, text=True, timeout=120)
+    assert out.returncode != 0
+    assert "NodeID" not in out.stdout
+    let_in = subprocess.run(
+        [sys.executable, "-c", code], env={**os.environ}, capture_output=True, text=True, timeout=120
+    )
+    assert "NodeID" in let_in.stdout, let_in.stderr[-2000:]
 
 
 def test_members_of_a_group_share_their_prompt(pool: Any) -> None:
@@ -156,6 +173,24 @@ def test_a_hung_engine_is_named_and_replaced(pool: Any) -> None:
     assert {c.finish for c in done} <= {FinishReason.EOS, FinishReason.LIMIT}
     assert pool.replaced == replaced + 1
     assert any("no answer for" in line for line in SAID)
+
+
+def test_a_rollout_that_nobody_wants_any_more_is_cancelled(pool: Any) -> None:
+    failed: list[BaseException] = []
+
+    def draw() -> None:
+        try:
+            generate(pool, long=True)
+        except EngineError as error:
+            failed.append(error)
+
+    thread = threading.Thread(target=draw)
+    pool.cancelled.set()
+    thread.start()
+    thread.join(timeout=60)
+    pool.cancelled.clear()
+    assert "cancelled" in str(failed[0])
+    assert len(generate(pool)) == 8
 
 
 def test_a_request_that_the_engine_refuses_is_a_failure_with_its_cause(pool: Any) -> None:

@@ -49,8 +49,9 @@ def test_accelerate_launches_a_whole_run(tmp_path: Path) -> None:
         {"loss_type": "dapo", "budget": 120},
         {"loss_type": "grpo", "budget": None, "keep": 1},
         {"loss_type": "dapo", "budget": 60, "keep": 2},
+        {"loss_type": "dr_grpo", "budget": 60, "keep": 1, "flat": True, "survivor_decay": 0.9},
     ],
-    ids=["dapo", "selected", "uneven micro-batches"],
+    ids=["dapo", "selected", "uneven micro-batches", "groups without spread in one process"],
 )
 def test_two_processes_end_as_one(tmp_path: Path, options: dict[str, Any]) -> None:
     import torch

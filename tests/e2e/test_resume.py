@@ -44,10 +44,11 @@ def finish(process: subprocess.Popen[str], cwd: Path) -> None:
     assert code == 0, (cwd / "stderr.txt").read_text()[-3000:]
 
 
-def kill_after(step: int, delay: float, process: subprocess.Popen[str], run: Path) -> None:
-    """SIGKILL, some time after the step was logged; all that it had started goes with it."""
+def kill_after(step: int, delay: float, process: subprocess.Popen[str], run: Path, *, whole: bool = False) -> None:
+    """SIGKILL, some time after the step was logged, or its checkpoint written; all that it had started goes with it."""
     metrics, deadline = run / "metrics.jsonl", time.monotonic() + 300
-    while not (metrics.is_file() and len(metrics.read_text().splitlines()) >= step):
+    checkpoint = run / "checkpoints" / f"checkpoint-{step}" / "trainer_state.json"
+    while not (checkpoint.is_file() if whole else metrics.is_file() and len(metrics.read_text().splitlines()) >= step):
         assert process.poll() is None, "ended by itself"
         assert time.monotonic() < deadline
         time.sleep(0.05)
@@ -73,7 +74,7 @@ def outcome(run: Path) -> dict[str, Any]:
 
 @pytest.mark.parametrize(
     ("steps", "kills", "more"),
-    [(4, (1, 3), ()), (2, (1,), ("model.lora={r: 4}", "trainer.learning_rate=1e-2"))],
+    [(4, (1, 3), ()), (2, (1, 2), ("model.lora={r: 4}", "trainer.learning_rate=1e-2"))],
     ids=["full weights", "LoRA"],
 )
 def test_a_killed_run_ends_as_an_undisturbed_one(
@@ -89,7 +90,7 @@ def test_a_killed_run_ends_as_an_undisturbed_one(
     run = cut / "runs" / "run"
     process = start(cut, *options)
     for step in kills:
-        kill_after(step, draw.uniform(0, 3), process, run)
+        kill_after(step, draw.uniform(0, 3) if step < steps else 0, process, run, whole=step == steps)
         process = start(cut, "--resume", str(run))
     finish(process, cut)
     ours, theirs = outcome(run), outcome(whole / "runs" / "run")

@@ -110,6 +110,19 @@ def test_a_resumed_run_ends_as_an_undisturbed_one(tmp_path: Path, stops: tuple[i
         assert ours.equal(theirs), name
 
 
+def interrupt_at(trainer: Any, step: int) -> None:
+    """Ctrl-C while the completions after that step are drawn."""
+    pool = trainer._generation._pool
+    generate = pool.generate
+
+    def interrupt(*args: Any) -> Any:
+        if trainer.state.global_step == step:
+            raise KeyboardInterrupt
+        return generate(*args)
+
+    pool.generate = interrupt
+
+
 @pytest.mark.parametrize("stop", [1, 3])
 def test_an_interrupted_step_is_all_that_is_done_again(tmp_path: Path, stop: int) -> None:
     from lengthctl.train.callbacks import InterruptCheckpoint
@@ -120,15 +133,7 @@ def test_an_interrupted_step_is_all_that_is_done_again(tmp_path: Path, stop: int
     cut = make_trainer(tmp_path / "cut", "dapo", 120, **rare)
     interrupted = InterruptCheckpoint()
     cut.add_callback(interrupted)
-    pool = cut._generation._pool
-    generate = pool.generate
-
-    def interrupt(*args: Any) -> Any:
-        if cut.state.global_step == stop:
-            raise KeyboardInterrupt
-        return generate(*args)
-
-    pool.generate = interrupt
+    interrupt_at(cut, stop)
     with pytest.raises(KeyboardInterrupt):
         cut.train()
     assert interrupted.save(cut) == stop
@@ -162,6 +167,55 @@ def test_the_tail_average_is_the_mean_of_the_last_steps_and_outlives_a_stop(tmp_
     saved = [load_file(tmp_path / "cut" / f"checkpoint-{step}" / "model.safetensors") for step in (2, 3, 4)]
     for name, parameter in resumed.model.named_parameters():
         torch.testing.assert_close(parameter.data, torch.stack([s[name] for s in saved]).mean(0))
+
+
+def test_the_tail_average_outlives_an_interrupt(tmp_path: Path) -> None:
+    """Its sum is written with the checkpoint that Ctrl-C leaves; a checkpoint without it does not count."""
+    import torch
+
+    from lengthctl.train.averaging import TAIL_FILE, TailAverage
+    from lengthctl.train.callbacks import InterruptCheckpoint
+    from lengthctl.train.checkpoints import last_checkpoint, take_up
+
+    options = {"requests": 5, "steps": 4, "save_steps": 100}
+    averages = []
+    for name in ("whole", "cut"):
+        trainer = make_trainer(tmp_path / name, "dapo", 120, **options)
+        average, interrupted = TailAverage(3), InterruptCheckpoint()
+        trainer.add_callback(average)
+        trainer.add_callback(interrupted)
+        if name == "cut":
+            interrupt_at(trainer, 3)
+            with pytest.raises(KeyboardInterrupt):
+                trainer.train()
+            assert interrupted.save(trainer) == 3
+            found = last_checkpoint(tmp_path / "cut", {TAIL_FILE: 2})
+            assert found is not None
+            average = TailAverage(3, found)
+            trainer = make_trainer(tmp_path / name, "dapo", 120, **options)
+            trainer.add_callback(average)
+            assert not take_up(trainer, found)
+            trainer.train(resume_from_checkpoint=str(found))
+        else:
+            trainer.train()
+        assert average.apply(trainer.model) == 3
+        averages.append(trainer.model.state_dict())
+    for name, weights in averages[0].items():
+        torch.testing.assert_close(averages[1][name], weights)
+    (tmp_path / "cut" / "checkpoint-3" / TAIL_FILE).unlink()
+    assert last_checkpoint(tmp_path / "cut", {TAIL_FILE: 2}) != tmp_path / "cut" / "checkpoint-3"
+
+
+def test_a_checkpoint_of_the_last_step_is_taken_up_and_not_trained(tmp_path: Path) -> None:
+    from lengthctl.train.checkpoints import take_up
+
+    whole = make_trainer(tmp_path, "dapo", 120, requests=5, steps=3)
+    whole.train()
+    again = make_trainer(tmp_path, "dapo", 120, requests=5, steps=3)
+    assert take_up(again, tmp_path / "checkpoint-3")
+    assert again.state.global_step == 3
+    for (name, ours), theirs in zip(again.model.state_dict().items(), whole.model.state_dict().values(), strict=True):
+        assert ours.equal(theirs), name
 
 
 def test_overlap_trains_the_same_prompts_from_weights_one_step_old(tmp_path: Path) -> None:

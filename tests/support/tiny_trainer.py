@@ -15,9 +15,11 @@ EOS = 2
 
 
 class RandomPool:
-    """Completions of 3 to 24 random tokens by the number of their request, with sampler logprobs a little off."""
+    """Completions of 3 to 24 random tokens by the number of their request, with sampler logprobs a little off. With
+    `flat`, those of prompts whose tokens are a multiple of three earn the same."""
 
     version = 0
+    flat = False
     weight_device = "cpu"
 
     def sync_weights(self, state: Any) -> None:
@@ -34,7 +36,7 @@ class RandomPool:
             request_id=request.id,
             token_ids=tuple(ids),
             logprobs=tuple(-6.0 - draw.random() * 0.5 for _ in ids),
-            text=" ".join("w" for _ in ids),
+            text=" ".join("w" for _ in ids) if not self.flat or len(request.prompt_ids) % 3 else "w w w",
             finish=FinishReason.EOS,
             engine="random",
             weight_version=self.version,
@@ -52,6 +54,7 @@ def make_trainer(
     keep: int | None = None,
     overlap: bool = False,
     survivor_decay: float | None = None,
+    flat: bool = False,
     **options: Any,
 ) -> Any:
     """A trainer whose groups have four members, of which the `keep` best and worst are trained."""
@@ -80,6 +83,8 @@ def make_trainer(
     values = {**TRAINER_DEFAULTS, "loss_type": loss_type, "num_generations": 4, "per_device_train_batch_size": batch}
     values.update({"save_steps": 1, "seed": 3, "bf16": False, "max_steps": steps, **options})
     pool: Any = RandomPool() if is_main() else None
+    if pool is not None:
+        pool.flat = flat
     return LengthTrainer(
         model=model,
         args=GRPOConfig(**values, output_dir=str(folder), use_cpu=True),

@@ -64,6 +64,7 @@ def test_refusals(tmp_path: Path, text: str, match: str) -> None:
         ("trainer.steps_per_generation=2", "train.keep_best  needs trainer.steps_per_generation = 1"),
         ("trainer.scale_rewards=group", "= group has no effect with train.survivor_decay"),
         ("rollout.weight_transfer=nccl", "goes from GPU to GPU, and rollout.gpus = 0"),
+        ("trainer.multi_objective_aggregation=normalize_then_sum", "has no effect with train.survivor_decay"),
         ("rollout.gpus=2", "= 2 spreads an engine over processes, which need rollout.weight_transfer = nccl"),
         ("trainer.num_generations=null", "trainer.num_generations"),
         ("trainer.learning_rate=.nan", "a finite number is needed"),

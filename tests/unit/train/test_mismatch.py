@@ -34,3 +34,5 @@ def test_no_lower_clip_and_a_token_that_the_sampler_did_not_tell() -> None:
     sampler = torch.tensor([[0.0, math.nan, 0.0], [0.0, 0.0, 0.0]])
     clipped, _ = importance_ratio(TRAINER, sampler, MASK, mode="token_truncate", low=None, high=2.0)
     torch.testing.assert_close(clipped, torch.tensor([[2.0, 1.0, 1.0], [0.25, 1.0, 1.0]]))
+    opened, _ = importance_ratio(TRAINER, sampler, MASK, mode="token_mask", low=None, high=None)
+    torch.testing.assert_close(opened, torch.tensor([[4.0, 1.0, 1.0], [0.25, 1.0, 1.0]]))

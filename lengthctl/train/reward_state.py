@@ -1,0 +1,47 @@
+"""What rewards remember over a run, kept beside each checkpoint."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from transformers import TrainerCallback
+
+from lengthctl.rewards.combine import Combined
+from lengthctl.rundir import write_json
+
+__all__ = ["REWARDS_FILE", "RewardState"]
+
+REWARDS_FILE = "rewards.json"
+
+
+class RewardState(TrainerCallback):  # type: ignore[misc]  # transformers is untyped here
+    """Saves and restores the rewards that have `state_dict()` (JSON values) and `load_state_dict(state)`, as torch's
+    modules do. With several trainer processes the first one's state is kept.
+
+    Args:
+        reward: of the run.
+        checkpoint: a resumed run's.
+    """
+
+    def __init__(self, reward: Combined, checkpoint: Path | None = None) -> None:
+        both = ("state_dict", "load_state_dict")
+        self._stateful: dict[str, Any] = {
+            part.name: part.reward for part in reward.parts if all(hasattr(part.reward, name) for name in both)
+        }
+        if self._stateful and checkpoint is not None:
+            saved = json.loads((checkpoint / REWARDS_FILE).read_text(encoding="utf-8"))
+            for name, part in self._stateful.items():
+                part.load_state_dict(saved[name])
+
+    @property
+    def is_needed(self) -> bool:
+        """Some reward has a state."""
+        return bool(self._stateful)
+
+    def on_save(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+        """Write it beside the checkpoint."""
+        if self._stateful and state.is_world_process_zero:
+            folder = Path(args.output_dir) / f"checkpoint-{state.global_step}"
+            write_json(folder / REWARDS_FILE, {name: part.state_dict() for name, part in self._stateful.items()})
