@@ -6,6 +6,7 @@ import os
 import secrets
 import signal
 import socket
+import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -20,8 +21,8 @@ _CONNECT_SECONDS = 5.0
 def connect(*, cpus: int, object_store_gib: float, engines: int = 1, gpus: int = 0) -> None:
     """Start or join Ray; does nothing when it runs already.
 
-    A Ray of our own listens on loopback only and takes calls with a token made for this run; a cluster that is joined
-    keeps its own rules.
+    A Ray of our own listens on loopback only and takes calls with a token made for this run, unless the caller has
+    imported Ray already; a cluster that is joined keeps its own rules.
 
     Args:
         cpus: cores that all engines ask for together.
@@ -42,7 +43,8 @@ def connect(*, cpus: int, object_store_gib: float, engines: int = 1, gpus: int =
     }.items():
         os.environ.setdefault(key, value)
     address = os.environ.get("RAY_ADDRESS")
-    if not address:  # read when Ray is imported; its processes inherit both, and nothing is written to a file
+    # read when Ray is imported, so a caller who did that has chosen; its processes inherit both, and no file is written
+    if not address and "ray" not in sys.modules:
         os.environ.setdefault("RAY_AUTH_MODE", "token")
         os.environ.setdefault("RAY_AUTH_TOKEN", secrets.token_hex(32))
     try:

@@ -41,6 +41,10 @@ def records(path: Path) -> list[dict[str, Any]]:
     return [json.loads(line) for line in path.read_text().splitlines()]
 
 
+LISTENING: set[tuple[str, str]] = set()
+"""Processes of the run below and the addresses that they listened on."""
+
+
 @pytest.fixture(scope="module")
 def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A run of three steps, stopped by SIGTERM after the first and by Ctrl-C after the second, resumed each time."""
@@ -64,6 +68,7 @@ def stop_after(step: int, signal_number: int, *args: str, cwd: Path) -> None:
     checkpoint = cwd / "runs" / "quickstart" / "checkpoints" / f"checkpoint-{step}" / "trainer_state.json"
     deadline = time.monotonic() + 600
     while not checkpoint.is_file() and process.poll() is None and time.monotonic() < deadline:
+        look_for_sockets(process.pid)
         time.sleep(0.5)
     family = psutil.Process(process.pid).children(recursive=True)
     process.send_signal(signal_number)
@@ -72,6 +77,18 @@ def stop_after(step: int, signal_number: int, *args: str, cwd: Path) -> None:
     assert not left, [p.name() for p in left]
     assert process.returncode == 130, stderr[-3000:]
     assert "interrupted" in stderr
+
+
+def look_for_sockets(pid: int) -> None:
+    for process in [psutil.Process(pid), *psutil.Process(pid).children(recursive=True)]:
+        with contextlib.suppress(psutil.Error):
+            sockets = process.net_connections(kind="inet")
+            LISTENING.update((process.name(), s.laddr.ip) for s in sockets if s.status == psutil.CONN_LISTEN)
+
+
+def test_nothing_listens_outside_this_machine(run: Path) -> None:
+    assert {"gcs_server", "raylet"} <= {name for name, _ in LISTENING}
+    assert {address for _, address in LISTENING} <= {"127.0.0.1", "::1"}, LISTENING
 
 
 def test_resume_does_no_step_twice(run: Path) -> None:
