@@ -44,8 +44,10 @@ def finish(process: subprocess.Popen[str], cwd: Path) -> None:
     assert code == 0, (cwd / "stderr.txt").read_text()[-3000:]
 
 
-def kill_after(step: int, delay: float, process: subprocess.Popen[str], run: Path, *, whole: bool = False) -> None:
-    """SIGKILL, some time after the step was logged, or its checkpoint written; all that it had started goes with it."""
+def kill_after(
+    step: int, delay: float, process: subprocess.Popen[str], run: Path, *, whole: bool = False
+) -> list[psutil.Process]:
+    """SIGKILL, some time after the step was logged, or its checkpoint written; returns what it had started."""
     metrics, deadline = run / "metrics.jsonl", time.monotonic() + 300
     checkpoint = run / "checkpoints" / f"checkpoint-{step}" / "trainer_state.json"
     while not (checkpoint.is_file() if whole else metrics.is_file() and len(metrics.read_text().splitlines()) >= step):
@@ -56,8 +58,7 @@ def kill_after(step: int, delay: float, process: subprocess.Popen[str], run: Pat
     family = psutil.Process(process.pid).children(recursive=True)
     os.kill(process.pid, signal.SIGKILL)
     process.wait()
-    _, alive = psutil.wait_procs(family, timeout=60)
-    assert not alive, [p.name() for p in alive]
+    return family
 
 
 def outcome(run: Path) -> dict[str, Any]:
@@ -89,10 +90,13 @@ def test_a_killed_run_ends_as_an_undisturbed_one(
     draw = random.Random(5)
     run = cut / "runs" / "run"
     process = start(cut, *options)
+    family: list[psutil.Process] = []
     for step in kills:
-        kill_after(step, draw.uniform(0, 3) if step < steps else 0, process, run, whole=step == steps)
+        family += kill_after(step, draw.uniform(0, 3) if step < steps else 0, process, run, whole=step == steps)
         process = start(cut, "--resume", str(run))
     finish(process, cut)
+    _, alive = psutil.wait_procs(family, timeout=120)  # Ray's agents look for its control store for a minute
+    assert not alive, [p.name() for p in alive]
     ours, theirs = outcome(run), outcome(whole / "runs" / "run")
     for name, value in theirs.items():
         assert ours[name] == value, name

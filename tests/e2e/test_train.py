@@ -88,7 +88,7 @@ def look_for_sockets(pid: int) -> None:
 
 def test_nothing_listens_outside_this_machine(run: Path) -> None:
     assert {"gcs_server", "raylet"} <= {name for name, _ in LISTENING}
-    assert {address for _, address in LISTENING} <= {"127.0.0.1", "::1"}, LISTENING
+    assert {address for _, address in LISTENING} <= {"127.0.0.1", "::1", "::ffff:127.0.0.1"}, LISTENING
 
 
 def test_resume_does_no_step_twice(run: Path) -> None:
@@ -105,7 +105,7 @@ def test_every_training_completion_is_recorded_once(run: Path) -> None:
     assert [r["step"] for r in rollouts] == [1] * 8 + [2] * 8 + [3] * 8
     assert all(len(r["token_ids"]) == len(r["logprobs"]) for r in rollouts)
     assert {r["engine"] for r in rollouts} == {"engine-0"}
-    assert {r["finish"] for r in rollouts} <= {"eos", "limit"}
+    assert {r["finish"] for r in rollouts} <= {"eos", "limit", "reward_ceiling"}
 
 
 def test_every_held_out_sample_says_where_it_came_from(run: Path) -> None:
