@@ -17,16 +17,19 @@ PARTS = ("makespan", "update", "engines", "step")
 
 
 def main(out: Path) -> None:
-    """Run the parts; what is done is written at once."""
+    """Run the parts; what is done is written at once, and one that fails does not keep the others."""
     results: dict[str, object] = {}
+    failed = 0
     with tempfile.TemporaryDirectory() as folder:
         for part in PARTS:
             print(f"{part} ...", file=sys.stderr)
             file = Path(folder) / f"{part}.json"
-            subprocess.run([sys.executable, str(HERE / f"{part}.py"), str(file)], check=True, stdout=subprocess.DEVNULL)
-            results[part] = json.loads(file.read_text(encoding="utf-8"))
+            command = [sys.executable, str(HERE / f"{part}.py"), str(file)]
+            failed += subprocess.run(command, stdout=subprocess.DEVNULL).returncode != 0
+            results[part] = json.loads(file.read_text(encoding="utf-8")) if file.is_file() else None
             out.write_text(json.dumps(results, indent=2) + "\n", encoding="utf-8")
     print(json.dumps(results, indent=2))
+    sys.exit(1 if failed else 0)
 
 
 if __name__ == "__main__":

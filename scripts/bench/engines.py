@@ -165,8 +165,10 @@ def goodput() -> dict[str, float]:
 
 def main(out: Path) -> None:
     """Write and print one JSON object."""
-    result = {name: round(value, 3) for name, value in {**against_bare(out), **early_stop(), **goodput()}.items()}
-    out.write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
+    result: dict[str, float] = {}
+    for part in (lambda: against_bare(out), early_stop, goodput):
+        result |= {name: round(value, 3) for name, value in part().items()}
+        out.write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
     print(json.dumps(result))
 
 

@@ -65,8 +65,8 @@ def makespan(requests: list[Request], lengths: dict[str, int], expect: str) -> i
 
 
 def measure() -> dict[str, float | list[float]]:
-    """Ratios, medians over the seeds; first come depends on luck, so it has quartiles too. `lower bound` is the larger of
-    the longest request and an even share."""
+    """Ratios, medians over the seeds; first come depends on luck, so it has quartiles too. `lower bound` is the larger
+    of the longest request and an even share."""
     rows = []
     for seed in range(SEEDS):
         requests, lengths = make_requests(seed)

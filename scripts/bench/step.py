@@ -52,6 +52,9 @@ class Forced(Sampling):
 
     min_tokens: int = 0
 
+    def __post_init__(self) -> None:  # a request that lost its engine goes on with a smaller limit
+        object.__setattr__(self, "min_tokens", min(self.min_tokens, self.max_tokens))
+
 
 class Replayed:
     """A pool that draws as many tokens as were recorded, and hands out the recorded completions."""
