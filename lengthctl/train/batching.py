@@ -75,18 +75,32 @@ def build_packs(
     return sorted([*closed, *growing.values()], key=lambda pack: pack.rows)
 
 
-def plan_micro_batches(packs: Sequence[Pack], token_budget: int | None) -> list[list[Pack]]:
+def plan_micro_batches(packs: Sequence[Pack], token_budget: int | None, *, batch_cost: float = 0.0) -> list[list[Pack]]:
     """Packs of each micro-batch, longest first, so that packs of near-equal length stand together.
 
-    A micro-batch costs its pack count times its longest pack, padding included, and stays within `token_budget`
-    tokens unless a single pack exceeds it. Without a budget all packs form one micro-batch.
+    A micro-batch costs its pack count times its longest pack, padding included, and `batch_cost` more; it stays within
+    `token_budget` tokens unless a single pack exceeds it. The cheapest division of the packs in order of length, by
+    dynamic programming. Without a budget all packs form one micro-batch.
+
+    Args:
+        packs: to be divided.
+        token_budget: padded tokens of a micro-batch.
+        batch_cost: what one more forward and backward costs by itself, in tokens.
     """
-    batches: list[list[Pack]] = []
-    for pack in sorted(packs, key=lambda pack: (-pack.tokens, pack.rows)):
-        if batches and (token_budget is None or (len(batches[-1]) + 1) * batches[-1][0].tokens <= token_budget):
-            batches[-1].append(pack)
-        else:
-            batches.append([pack])
+    ordered = sorted(packs, key=lambda pack: (-pack.tokens, pack.rows))
+    if token_budget is None:
+        return [ordered] if ordered else []
+    cheapest, ends = [0.0] * (len(ordered) + 1), [0] * len(ordered)
+    for first in reversed(range(len(ordered))):
+        longest = ordered[first].tokens
+        most = max(1, token_budget // longest) if longest else len(ordered)
+        choices = range(first + 1, min(len(ordered), first + most) + 1)
+        ends[first] = min(choices, key=lambda end: (end - first) * longest + cheapest[end])
+        cheapest[first] = batch_cost + (ends[first] - first) * longest + cheapest[ends[first]]
+    batches, first = [], 0
+    while first < len(ordered):
+        batches.append(ordered[first : ends[first]])
+        first = ends[first]
     return batches
 
 

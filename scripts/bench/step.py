@@ -1,6 +1,6 @@
 """A whole GRPO step, plain TRL over lengthctl: both draw the same numbers of tokens and train the same completions.
 
-Command: python scripts/bench/step.py OUT.json   (two CPU cores: about 25 minutes)
+Command: python scripts/bench/step.py OUT.json [CAP ...]   (two CPU cores: about 15 minutes)
 32 completions of 8 prompts, recorded once from the untouched model, capped at 64 tokens or at 256 (targets 10 to 150
 words). Each side generates as many tokens for each prompt as were recorded (end tokens do not count), throws them away
 and trains the recorded ones: its own weight sync, scoring, update and optimizer included. TRL runs with its continuous
@@ -242,15 +242,15 @@ def measure(config: Config, cap: int) -> dict[str, Any]:
     }
 
 
-def main(out: Path) -> None:
+def main(out: Path, caps: Sequence[int]) -> None:
     """Write and print one JSON object."""
     config = Config(rewards=REWARDS, model=ModelConfig(chat_template="chatml"))
     results: dict[str, Any] = {}
-    for cap in CAPS:
+    for cap in caps:
         results[str(cap)] = measure(config, cap)
         out.write_text(json.dumps(results, indent=2) + "\n", encoding="utf-8")
     print(json.dumps(results))
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]))
+    main(Path(sys.argv[1]), [int(cap) for cap in sys.argv[2:]] or list(CAPS))

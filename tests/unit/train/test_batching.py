@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
+from collections.abc import Sequence
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -53,6 +56,23 @@ def test_micro_batches_hold_each_pack_once_within_the_budget(rows: list[tuple[in
     assert sorted((p for batch in plan for p in batch), key=lambda p: p.rows) == packs
     for batch in plan:
         assert len(batch) * max(p.tokens for p in batch) <= budget or len(batch) == 1
+
+
+@given(st.lists(st.integers(1, 300), min_size=1, max_size=7), st.integers(1, 900), st.sampled_from([0.0, 48.0, 500.0]))
+def test_micro_batches_are_the_cheapest_division(tokens: list[int], budget: int, batch_cost: float) -> None:
+    def cost(plan: Sequence[Sequence[Pack]]) -> float:
+        return sum(len(batch) * max(p.tokens for p in batch) + batch_cost for batch in plan)
+
+    packs = [Pack((row,), n) for row, n in enumerate(tokens)]
+    ordered = sorted(packs, key=lambda pack: (-pack.tokens, pack.rows))
+    divisions = []
+    for cuts in itertools.product([False, True], repeat=len(ordered) - 1):
+        plan = [[ordered[0]]]
+        for pack, is_cut in zip(ordered[1:], cuts, strict=True):
+            plan.append([pack]) if is_cut else plan[-1].append(pack)
+        if all(len(batch) == 1 or len(batch) * batch[0].tokens <= budget for batch in plan):
+            divisions.append(cost(plan))
+    assert cost(plan_micro_batches(packs, budget, batch_cost=batch_cost)) == pytest.approx(min(divisions))
 
 
 @given(ROWS)
