@@ -102,7 +102,7 @@ def _lead(config: Config, run: RunFolder, narrator: Narrator) -> dict[str, Any]:
             assert state is not None
             export_model(config, run, trainer, inputs.tokenizer, state)
         with narrator.stage("after"):
-            pool.sync_weights(state)
+            pool.sync_weights(state, trainer.state.global_step + 1)
             after = sample_prompts(config, pool, inputs.tokenizer, inputs.held_out, narrator, "after")
             write_samples(run.path / "samples" / "after.jsonl", after)
     finally:

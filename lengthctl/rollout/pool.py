@@ -109,8 +109,9 @@ class RolloutPool:
         """Processes of the engines, in their order; waits for one that is being started."""
         return [int(stats["pid"]) for stats in self.engine_stats()]
 
-    def sync_weights(self, state: Mapping[str, torch.Tensor]) -> int:
-        """Give every engine the same weights under the next version number, which is returned.
+    def sync_weights(self, state: Mapping[str, torch.Tensor], version: int = 0) -> int:
+        """Give every engine the same weights under the next version number, or under `version` where that is higher;
+        returns it. A resumed run so goes on counting where it was.
 
         Raises:
             WeightSyncError: the engines refuse them, or answer with another version or other names.
@@ -125,7 +126,7 @@ class RolloutPool:
             shown = f"{missing[0]} and {len(missing) - 1} more" if len(missing) > 1 else missing[0]
             raise WeightSyncError(f"the weights lack {shown} of {self._engines[0].settings.model}")
         held = dict(state) if self.weight_device is None else ray.put(dict(state))
-        self._snapshot = snapshot = WeightSnapshot(held, self.version + 1, digest)
+        self._snapshot = snapshot = WeightSnapshot(held, max(self.version + 1, version), digest)
         for engine in self._engines:
             if engine.state is EngineState.READY:
                 self._ask(engine, engine.arm(snapshot, self.stall_seconds))

@@ -74,7 +74,7 @@ class PoolGeneration:
         state = trained_state(self._trainer, "cpu" if self._pool is None else self._pool.weight_device)
         if self._pool is not None and state is not None:
             self._changed = self._meter.measure(state)
-            self._pool.sync_weights(state)
+            self._pool.sync_weights(state, self._trainer.state.global_step + 1)
         self._sync_seconds = time.perf_counter() - started
 
     def generate(

@@ -71,9 +71,9 @@ class Replayed:
         """Of the pool's weights."""
         return int(self._pool.version)
 
-    def sync_weights(self, state: Any) -> int:
+    def sync_weights(self, state: Any, version: int = 0) -> int:
         """As the pool does it."""
-        return int(self._pool.sync_weights(state))
+        return int(self._pool.sync_weights(state, version))
 
     def generate(self, requests: Sequence[Request], *_: Any) -> list[Completion]:
         """Tokens drawn are counted and dropped."""

@@ -22,8 +22,8 @@ class RandomPool:
     flat = False
     weight_device = "cpu"
 
-    def sync_weights(self, state: Any) -> None:
-        self.version += 1
+    def sync_weights(self, state: Any, version: int = 0) -> None:
+        self.version = max(self.version + 1, version)
 
     def generate(self, requests: Sequence[Request], on_completion: Any = None, stop: Any = None) -> list[Completion]:
         return [self._complete(request) for request in requests]
