@@ -48,7 +48,7 @@ def test_check_show_init(tmp_path: Path) -> None:
     shown = lengthctl("show", "quickstart.yaml", "--json", "run.seed=7", cwd=tmp_path)
     assert json.loads(shown.stdout)["run"]["seed"] == 7
     trl = lengthctl("show", "quickstart", "--trl", "run.seed=7").stdout
-    assert {"learning_rate: 0.0001", "loss_type: dapo", "seed: 7"} <= set(trl.splitlines())
+    assert {"learning_rate: 6e-05", "loss_type: dr_grpo", "logging_steps: 1", "seed: 7"} <= set(trl.splitlines())
     assert lengthctl("init", "quickstart", cwd=tmp_path).returncode == 2
 
 
@@ -62,7 +62,10 @@ def test_check_show_init(tmp_path: Path) -> None:
         (["trian"], "train"),
         (["train"], "--resume RUN"),
         (["train", "--resume", "nowhere"], "holds no run"),
-        (["train", "quickstart", "rollout.backend=scripted", "rollout.script=x"], "training needs vllm"),
+        (
+            ["train", "quickstart", "rollout.reward_stop=off", "rollout.backend=scripted", "rollout.script=x"],
+            "training needs vllm",
+        ),
     ],
 )
 def test_user_errors_are_short_and_exit_2(args: list[str], match: str) -> None:
