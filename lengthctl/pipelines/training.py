@@ -201,11 +201,14 @@ def _train(config: Config, run: RunFolder, pool: RolloutPool | None, inputs: Run
 def _build_trainer(
     config: Config, run: RunFolder, pool: RolloutPool | None, inputs: RunInputs, reward: Combined, callbacks: list[Any]
 ) -> Any:
+    from transformers import set_seed
+
     from lengthctl.train.generation import PoolGeneration
     from lengthctl.train.rl import LengthTrainer
     from lengthctl.train.rollout_log import RolloutLog
 
     args, tokenizer = inputs.args, inputs.tokenizer.tokenizer
+    set_seed(config.run.seed)  # a new adapter's weights are drawn
     stop = None
     if config.rollout.reward_stop != "off":
         stop = StopPolicy(reward.is_spent, only_measure=config.rollout.reward_stop == "measure")
