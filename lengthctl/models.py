@@ -118,14 +118,10 @@ def load_tokenizer(config: ModelConfig) -> LoadedTokenizer:
     return LoadedTokenizer(tokenizer, _stop_token_ids(source, tokenizer.eos_token_id))
 
 
-def load_policy(config: ModelConfig, *, context_tokens: int | None = None) -> Any:
+def load_policy(config: ModelConfig) -> Any:
     """The model to train: fp32 master weights, an existing adapter merged, new LoRA layers on top when configured.
 
     fp32 because pure bf16 weights lose updates that are smaller than their spacing.
-
-    Args:
-        config: which model.
-        context_tokens: longest row of training; a short one takes eager attention on a CPU (`_EAGER_TOKENS`).
 
     Raises:
         ModelError: no weights, or an adapter that does not fit.
@@ -135,9 +131,7 @@ def load_policy(config: ModelConfig, *, context_tokens: int | None = None) -> An
 
     source = resolve_model(config.name)
     try:
-        model = AutoModelForCausalLM.from_pretrained(
-            source, dtype=torch.float32, attn_implementation=_attention(context_tokens)
-        )
+        model = AutoModelForCausalLM.from_pretrained(source, dtype=torch.float32)
     except (OSError, ValueError) as error:
         raise ModelError(f"{source} cannot be loaded ({first_line(error)})", "Check the folder or hub id") from error
     if config.adapter is not None:
@@ -156,20 +150,6 @@ def load_policy(config: ModelConfig, *, context_tokens: int | None = None) -> An
             ),
         )
     return model
-
-
-_EAGER_TOKENS = 1024
-"""Longest row at which plain matrix products beat the fused CPU kernel in both speed and affordable memory: forward and
-backward of a layer over 1,024 tokens in rows of 128 / 256 / 512 / 1,024 take 9 / 15 / 25 / 53 ms against 26 / 25 / 40 /
-65 ms (torch 2.13, two AVX512 cores, bf16)."""
-
-
-def _attention(context_tokens: int | None) -> str | None:
-    """`eager` for short rows on a CPU, else the model's own choice."""
-    import torch
-
-    short = context_tokens is not None and context_tokens <= _EAGER_TOKENS
-    return "eager" if short and not torch.cuda.is_available() else None
 
 
 def _merge_adapter(model: Any, adapter: str) -> Any:

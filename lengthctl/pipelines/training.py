@@ -160,16 +160,16 @@ def _read_samples(path: Path, prompts: Sequence[LengthPrompt]) -> Samples:
 
 def _train(config: Config, run: RunFolder, pool: RolloutPool | None, inputs: RunInputs, narrator: Narrator) -> Any:
     """Train from the last checkpoint, or from the start; without a pool as one of the other trainer processes."""
-    from lengthctl.train.averaging import TAIL_FILE, TailAverage
+    from lengthctl.train.averaging import TAIL_FILE, TailAverage, first_averaged_step
     from lengthctl.train.callbacks import InterruptCheckpoint, LiveView, MetricsFile, trim_records
     from lengthctl.train.checkpoints import checkpoint_step, last_checkpoint, take_up
-    from lengthctl.train.reward_state import REWARDS_FILE, RewardState
+    from lengthctl.train.reward_state import REWARDS_FILE, RewardState, stateful_rewards
     from lengthctl.train.silent_failures import SilentFailures
 
     args, tail = inputs.args, config.train.average_last
     reward = build_combined(config.rewards, inputs.tokenizer.tokenizer)
-    companions = {TAIL_FILE: args.max_steps - tail + 1} if tail and args.max_steps > 0 else {}
-    if RewardState(reward).is_needed:
+    companions = {TAIL_FILE: first_averaged_step(args.max_steps, tail)} if tail and args.max_steps > 0 else {}
+    if stateful_rewards(reward):
         companions[REWARDS_FILE] = 0
     checkpoint = last_checkpoint(run.checkpoints, companions)
     for path in (run.metrics, run.path / "samples" / "rollouts.jsonl") if is_main() else ():
@@ -214,7 +214,7 @@ def _build_trainer(
         stop = StopPolicy(reward.is_spent, only_measure=config.rollout.reward_stop == "measure")
     sampling = Sampling(args.temperature, args.top_p, args.top_k, args.max_completion_length)
     trainer = LengthTrainer(
-        model=load_policy(config.model, context_tokens=inputs.context_tokens),
+        model=load_policy(config.model),
         args=args,
         train_dataset=inputs.train_data,
         eval_dataset=inputs.eval_data if args.eval_strategy != "no" else None,

@@ -12,10 +12,15 @@ from typing import Any
 import torch
 from transformers import TrainerCallback
 
-__all__ = ["TAIL_FILE", "TailAverage"]
+__all__ = ["TAIL_FILE", "TailAverage", "first_averaged_step"]
 
 TAIL_FILE = "tail_average.safetensors"
 """Beside a checkpoint; written after it, so a checkpoint of the tail without it was cut short."""
+
+
+def first_averaged_step(max_steps: int, averaged: int) -> int:
+    """The first of the last `averaged` steps of a run of `max_steps`; steps are counted from 1."""
+    return max(1, max_steps - averaged + 1)
 
 
 class TailAverage(TrainerCallback):  # type: ignore[misc]  # transformers is untyped here
@@ -41,13 +46,13 @@ class TailAverage(TrainerCallback):  # type: ignore[misc]  # transformers is unt
 
         with safe_open(file, "pt") as stored:
             summed = [int(step) for step in stored.metadata()["steps"].split()]
-            if summed[0] == self._first(state):
+            if summed[0] == first_averaged_step(state.max_steps, self._steps):
                 self._summed = summed
                 self._sums = {name: stored.get_tensor(name) for name in stored.keys()}  # noqa: SIM118
 
     def on_step_end(self, args: Any, state: Any, control: Any, model: Any = None, **_: Any) -> None:
         """Add the weights of a step that counts."""
-        if state.global_step < self._first(state):
+        if state.global_step < first_averaged_step(state.max_steps, self._steps):
             return
         self._summed.append(state.global_step)
         for name, parameter in _trained(model).items():
@@ -71,9 +76,6 @@ class TailAverage(TrainerCallback):  # type: ignore[misc]  # transformers is unt
                     parameter.copy_(self._sums[name].to(parameter.device) / len(self._summed))
         self._sums = {}
         return len(self._summed)
-
-    def _first(self, state: Any) -> int:
-        return int(max(1, state.max_steps - self._steps + 1))
 
 
 def _trained(model: Any) -> dict[str, torch.Tensor]:

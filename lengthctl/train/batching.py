@@ -1,4 +1,4 @@
-"""Which rows of a batch are computed together: packs that share a prompt, micro-batches of near-equal length.
+"""Which rows of a batch are computed together: packs that share a prompt, or padded rows of near-equal length.
 
 TRL pads a whole generation batch to its longest prompt and completion; on short targets that wastes a quarter to a
 half of the forward pass.
@@ -6,14 +6,14 @@ half of the forward pass.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     import torch
 
-__all__ = ["Pack", "build_packs", "loss_share", "plan_micro_batches", "row_lengths", "take_rows"]
+__all__ = ["MicroBatch", "loss_share", "pack_micro_batches", "pad_micro_batches", "row_lengths", "take_rows"]
 
 # Tensors of shape (B, T_completion), as TRL 1.16 names them; prompts are padded on the left, completions on the right.
 _COMPLETION_SHAPED = (
@@ -29,77 +29,86 @@ _COMPLETION_SHAPED = (
 
 
 @dataclass(frozen=True)
-class Pack:
-    """Rows of a batch that share one copy of their prompt, and the tokens that they need together."""
+class MicroBatch:
+    """Rows of one forward and backward."""
 
-    rows: tuple[int, ...]
-    tokens: int
+    packs: tuple[tuple[int, ...], ...]
+    """Rows that share one copy of their prompt; where prompts are not shared, each row stands by itself."""
+    needed: int
+    """Tokens of prompts and completions."""
+    computed: int
+    """The same, padding included."""
+
+    @property
+    def rows(self) -> list[int]:
+        """All of them, in the order in which they are computed."""
+        return [row for pack in self.packs for row in pack]
 
 
-def build_packs(
-    prompts: Sequence[object],
+def pack_micro_batches(
+    prompts: Sequence[Hashable],
     prompt_lengths: Sequence[int],
     completion_lengths: Sequence[int],
-    *,
-    horizon: float,
-    max_tokens: int,
-) -> list[Pack]:
-    """Rows with equal prompts in packs, as far as that pays.
+    token_budget: int | None,
+) -> list[MicroBatch]:
+    """Micro-batches without padding, in which rows with equal prompts share one copy of it.
 
-    A pack of n tokens costs n + n^2 / `horizon`: work a token, and attention over all n of them (the mask hides other
-    completions, it does not skip them). A row joins a pack where that costs no more than a pack of its own. Ours.
+    Groups are laid out one behind the other; the row that would exceed `token_budget` begins the next micro-batch, with
+    a copy of its prompt. Without a budget all rows form one.
 
     Args:
-        prompts: what the rows were asked, anything hashable; equal ones can share.
+        prompts: what the rows were asked, anything hashable; equal ones share.
         prompt_lengths, completion_lengths: tokens a row.
-        horizon: context at which attention costs as much as all the rest of a layer, in tokens.
-        max_tokens: a pack grows no further; a single row may exceed it.
+        token_budget: tokens of a micro-batch; a single row may exceed it.
     """
-
-    def cost(tokens: int) -> float:
-        return tokens + tokens**2 / horizon
-
-    growing: dict[object, Pack] = {}
-    closed: list[Pack] = []
+    groups: dict[Hashable, list[int]] = {}
     for row, prompt in enumerate(prompts):
-        alone = Pack((row,), prompt_lengths[row] + completion_lengths[row])
-        pack = growing.get(prompt, alone)
-        tokens = pack.tokens + completion_lengths[row]
-        if pack is alone:
-            growing[prompt] = alone
-        elif tokens <= max_tokens and cost(tokens) <= cost(pack.tokens) + cost(alone.tokens):
-            growing[prompt] = Pack((*pack.rows, row), tokens)
-        else:
-            closed.append(pack)
-            growing[prompt] = alone
-    return sorted([*closed, *growing.values()], key=lambda pack: pack.rows)
+        groups.setdefault(prompt, []).append(row)
+    batches: list[MicroBatch] = []
+    packs: list[tuple[int, ...]] = []
+    filled = 0
+    for group in groups.values():
+        pack: tuple[int, ...] = ()
+        for row in group:
+            needed = completion_lengths[row] + (0 if pack else prompt_lengths[row])
+            if filled and token_budget is not None and filled + needed > token_budget:
+                batches.append(MicroBatch((*packs, pack) if pack else tuple(packs), filled, filled))
+                packs, pack, filled, needed = [], (), 0, completion_lengths[row] + prompt_lengths[row]
+            pack, filled = (*pack, row), filled + needed
+        packs.append(pack)
+    return [*batches, MicroBatch(tuple(packs), filled, filled)] if packs else batches
 
 
-def plan_micro_batches(packs: Sequence[Pack], token_budget: int | None, *, batch_cost: float = 0.0) -> list[list[Pack]]:
-    """Packs of each micro-batch, longest first, so that packs of near-equal length stand together.
+def pad_micro_batches(lengths: Sequence[int], token_budget: int | None, *, batch_cost: float = 0.0) -> list[MicroBatch]:
+    """Micro-batches of padded rows, longest first, so that rows of near-equal length stand together.
 
-    A micro-batch costs its pack count times its longest pack, padding included, and `batch_cost` more; it stays within
-    `token_budget` tokens unless a single pack exceeds it. The cheapest division of the packs in order of length, by
-    dynamic programming. Without a budget all packs form one micro-batch.
+    A micro-batch costs its row count times its longest row, padding included, and `batch_cost` more; it stays within
+    `token_budget` tokens unless a single row exceeds it. The cheapest division of the rows in order of length, by
+    dynamic programming. Without a budget all rows form one micro-batch.
 
     Args:
-        packs: to be divided.
+        lengths: tokens a row.
         token_budget: padded tokens of a micro-batch.
         batch_cost: what one more forward and backward costs by itself, in tokens.
     """
-    ordered = sorted(packs, key=lambda pack: (-pack.tokens, pack.rows))
+    ordered = sorted(range(len(lengths)), key=lambda row: (-lengths[row], row))
+
+    def batch(rows: Sequence[int]) -> MicroBatch:
+        needed = [lengths[row] for row in rows]
+        return MicroBatch(tuple((row,) for row in rows), sum(needed), len(rows) * needed[0])
+
     if token_budget is None:
-        return [ordered] if ordered else []
+        return [batch(ordered)] if ordered else []
     cheapest, ends = [0.0] * (len(ordered) + 1), [0] * len(ordered)
     for first in reversed(range(len(ordered))):
-        longest = ordered[first].tokens
+        longest = lengths[ordered[first]]
         most = max(1, token_budget // longest) if longest else len(ordered)
         choices = range(first + 1, min(len(ordered), first + most) + 1)
         ends[first] = min(choices, key=lambda end: (end - first) * longest + cheapest[end])
         cheapest[first] = batch_cost + (ends[first] - first) * longest + cheapest[ends[first]]
     batches, first = [], 0
     while first < len(ordered):
-        batches.append(ordered[first : ends[first]])
+        batches.append(batch(ordered[first : ends[first]]))
         first = ends[first]
     return batches
 

@@ -4,24 +4,30 @@ from __future__ import annotations
 
 import functools
 import types
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
 
+from lengthctl.errors import first_line
 from lengthctl.train.logprobs import token_logprobs
+from lengthctl.train.packed_attention import PACKED_ATTENTION, Segment, register_packed_attention
 from lengthctl.train.packing import PackedRows, pack_rows
 
-__all__ = ["add_packed_head", "packed_logprobs", "packing_obstacle"]
+__all__ = ["add_packed_head", "batch_logprobs", "packed_logprobs", "packing_obstacle"]
+
+_NO_MASK = torch.zeros(1, 1, 1, 1)
+"""transformers 5.17 passes a mask of four dimensions on as it is; without one it would build its own from positions."""
 
 _TOLERANCE = 1e-3
 """Largest difference of a logprob in the check at the start; in fp32 both ways agree to 1e-5 where packing is valid."""
 
 
 def add_packed_head(model: Any, temperature: float) -> None:
-    """Let `model(..., packed_sources=, packed_targets=)` return `(logprobs, entropies)`, each (N,).
+    """Let `model(..., packed_segments=, packed_sources=, packed_targets=)` return `(logprobs, entropies)`, each (N,).
 
     The forward stays the model's own entry point, so wrappers (PEFT, DDP, autocast) keep their part in it. Without
-    those two arguments nothing changes. Call it on the base model, after TRL has patched it.
+    those arguments nothing changes. Call it on the base model, after TRL has patched it.
     """
     original = model.forward
 
@@ -31,13 +37,19 @@ def add_packed_head(model: Any, temperature: float) -> None:
         *args: Any,
         packed_sources: torch.Tensor | None = None,
         packed_targets: torch.Tensor | None = None,
+        packed_segments: tuple[Segment, ...] | None = None,
         **kwargs: Any,
     ) -> Any:
         if packed_sources is None or packed_targets is None:
             return original(*args, **kwargs)
-        wanted = {name: kwargs[name] for name in ("input_ids", "attention_mask", "position_ids")}
-        hidden = self.base_model(**wanted, use_cache=False).last_hidden_state
-        chosen = hidden.reshape(-1, hidden.size(-1)).index_select(0, packed_sources)
+        hidden = self.base_model(
+            input_ids=kwargs["input_ids"],
+            position_ids=kwargs["position_ids"],
+            attention_mask=_NO_MASK.to(packed_sources.device),
+            use_cache=False,
+            packed_segments=packed_segments,
+        ).last_hidden_state
+        chosen = hidden[0].index_select(0, packed_sources)
         return token_logprobs(self.get_output_embeddings()(chosen), packed_targets, temperature)
 
     model.forward = types.MethodType(forward, model)
@@ -47,40 +59,59 @@ def packed_logprobs(model: Any, packed: PackedRows) -> tuple[torch.Tensor, torch
     """(N,) logprobs and entropies of the packed completion tokens."""
     logps, entropies = model(
         input_ids=packed.input_ids,
-        attention_mask=packed.attention_mask,
         position_ids=packed.position_ids,
+        packed_segments=packed.segments,
         packed_sources=packed.sources,
         packed_targets=packed.targets,
     )
     return logps, entropies
 
 
-def packing_obstacle(model: Any, temperature: float) -> str | None:
-    """Why this model's rows cannot be packed; None when they can.
+def batch_logprobs(
+    model: Any, batch: Mapping[str, Any], packs: Sequence[Sequence[int]]
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Logprobs and entropies of a TRL batch, both (B, T), zero where the completion mask is; see `pack_rows`."""
+    mask = batch["completion_mask"].bool()
+    flat = packed_logprobs(model, pack_rows(batch, packs))
+    logps_BT, entropies_BT = (x.new_zeros(mask.shape).masked_scatter(mask, x) for x in flat)
+    return logps_BT, entropies_BT
 
-    A tiny batch is computed both ways, so that an architecture that looks beyond the mask (recurrent layers, position
-    schemes of its own) or whose head is more than one matrix is found out; windows, wider than that batch, are read
-    from the config. Call it before the model
-    is wrapped for training.
+
+def packing_obstacle(model: Any, temperature: float) -> str | None:
+    """Why this model's rows cannot be packed; None when they can: the model then attends by `PACKED_ATTENTION`.
+
+    A tiny batch is computed both ways, so that an architecture that looks beyond its segment (recurrent layers,
+    position schemes of its own, attention that takes no other function) or whose head is more than one matrix is found
+    out; windows, wider than that batch, are read from the config. Call it before the model is wrapped for training.
     """
     config = model.config.get_text_config()
     attention = getattr(config, "_attn_implementation", None)
     if attention not in ("sdpa", "eager"):
-        return f"{attention} attention takes no mask of its own"
+        return f"{attention} attention is not replaced"
+    if getattr(config, "attention_dropout", 0.0):
+        return "the model's attention has dropout"
     if _has_windows(config):
         return "some layers of the model look back over a window only"
     parameter = next(model.parameters())
     batch = _probe(config.vocab_size, parameter.device)
     was_training = model.training
     model.eval()
+    obstacle: str | None
     try:
         with torch.no_grad():
-            packed, _ = packed_logprobs(model, pack_rows(batch, [[0, 1], [2]], parameter.dtype))
             plain = _plain_logprobs(model, batch, temperature)
+            register_packed_attention()
+            model.set_attn_implementation(PACKED_ATTENTION)
+            packed, _ = packed_logprobs(model, pack_rows(batch, [[0, 1], [2]]))
+        gap = float((packed - plain).abs().max())
+        obstacle = None if gap <= _TOLERANCE else f"packed and separate rows differ by {gap:.2g} in logprob"
+    except (TypeError, ValueError, RuntimeError, AttributeError) as error:  # of the model's code: it takes no segments
+        obstacle = f"the model's forward refuses packed rows ({first_line(error)})"
     finally:
         model.train(was_training)
-    gap = float((packed - plain).abs().max())
-    return None if gap <= _TOLERANCE else f"packed and separate rows differ by {gap:.2g} in logprob"
+    if obstacle is not None and config._attn_implementation != attention:
+        model.set_attn_implementation(attention)
+    return obstacle
 
 
 def _has_windows(config: Any) -> bool:

@@ -11,14 +11,19 @@ from transformers import TrainerCallback
 from lengthctl.rewards.combine import Combined
 from lengthctl.rundir import write_json
 
-__all__ = ["REWARDS_FILE", "RewardState"]
+__all__ = ["REWARDS_FILE", "RewardState", "stateful_rewards"]
 
 REWARDS_FILE = "rewards.json"
 
 
+def stateful_rewards(reward: Combined) -> dict[str, Any]:
+    """By name, those with `state_dict()` (JSON values) and `load_state_dict(state)`, as torch's modules have them."""
+    both = ("state_dict", "load_state_dict")
+    return {part.name: part.reward for part in reward.parts if all(hasattr(part.reward, name) for name in both)}
+
+
 class RewardState(TrainerCallback):  # type: ignore[misc]  # transformers is untyped here
-    """Saves and restores the rewards that have `state_dict()` (JSON values) and `load_state_dict(state)`, as torch's
-    modules do. With several trainer processes the first one's state is kept.
+    """Saves and restores the stateful rewards of a run. With several trainer processes the first one's state is kept.
 
     Args:
         reward: of the run.
@@ -26,19 +31,11 @@ class RewardState(TrainerCallback):  # type: ignore[misc]  # transformers is unt
     """
 
     def __init__(self, reward: Combined, checkpoint: Path | None = None) -> None:
-        both = ("state_dict", "load_state_dict")
-        self._stateful: dict[str, Any] = {
-            part.name: part.reward for part in reward.parts if all(hasattr(part.reward, name) for name in both)
-        }
+        self._stateful = stateful_rewards(reward)
         if self._stateful and checkpoint is not None:
             saved = json.loads((checkpoint / REWARDS_FILE).read_text(encoding="utf-8"))
             for name, part in self._stateful.items():
                 part.load_state_dict(saved[name])
-
-    @property
-    def is_needed(self) -> bool:
-        """Some reward has a state."""
-        return bool(self._stateful)
 
     def on_save(self, args: Any, state: Any, control: Any, **_: Any) -> None:
         """Write it beside the checkpoint."""

@@ -22,26 +22,26 @@ from lengthctl.length import Target
 from lengthctl.records import Completion, FinishReason
 from lengthctl.rewards.combine import Combined
 from lengthctl.train.adherence_log import step_adherence
-from lengthctl.train.batching import Pack, build_packs, loss_share, plan_micro_batches, row_lengths, take_rows
+from lengthctl.train.batching import (
+    MicroBatch,
+    loss_share,
+    pack_micro_batches,
+    pad_micro_batches,
+    row_lengths,
+    take_rows,
+)
 from lengthctl.train.epoch_sampler import EpochSampler
 from lengthctl.train.estimators import survivor_advantages
 from lengthctl.train.generation import PoolGeneration
 from lengthctl.train.lookahead import Lookahead
 from lengthctl.train.mismatch import importance_ratio
-from lengthctl.train.packed_head import add_packed_head, packed_logprobs, packing_obstacle
-from lengthctl.train.packing import pack_rows
+from lengthctl.train.packed_head import add_packed_head, batch_logprobs, packing_obstacle
 from lengthctl.train.ranks import gather_lists, gathering_nothing, is_main, merge_metrics, rank
 from lengthctl.train.rollout_log import RolloutLog
 from lengthctl.train.selection import select_extremes
 
 __all__ = ["LengthTrainer"]
 
-
-_HORIZON_WIDTHS = 2
-"""Context, in hidden sizes, at which attention costs as much as the rest of a layer: measured with eager attention on
-two AVX512 cores (9.2, 14.5, 24.6 ms at 128, 256, 512 tokens against 70 ms of the rest, hidden size 576)."""
-
-_LONGEST_PACK = 1024
 
 _BATCH_COST, _BATCH_COST_ON_GPU = 48.0, 2048.0
 """Tokens that one more backward is worth: on a CPU it adds every gradient to those before (a gigabyte of traffic for
@@ -55,7 +55,7 @@ class LengthTrainer(GRPOTrainer):  # type: ignore[misc]  # TRL is untyped
         generation: adapter that TRL takes for its vLLM client.
         reward: the combined reward, which logs its parts by itself.
         keep_best, keep_worst: members of each group that are trained; None trains all.
-        micro_batch_tokens: padded tokens of one forward; None takes a batch whole.
+        micro_batch_tokens: tokens of one forward, padding included; None takes a batch whole.
         overlap: the next step's completions are drawn during the update, from weights one step older than it.
         share_prompts: a group's prompt is computed once where the model allows it (`packing_obstacle` says why not).
         rollout_log: where every training completion is written, if anywhere.
@@ -225,16 +225,14 @@ class LengthTrainer(GRPOTrainer):  # type: ignore[misc]  # TRL is untyped
         batch = self._prepare_inputs(inputs)
         prepared = time.perf_counter()
         total = torch.zeros((), device=self.accelerator.device)
-        computed = 0
         planned = self._plan(batch)
         earlier = {name: len(values) for name, values in self._metrics["train"].items()}
-        for left, packs in zip(reversed(range(len(planned))), planned, strict=True):
-            micro = take_rows(batch, [row for pack in packs for row in pack.rows])
+        for left, plan in zip(reversed(range(len(planned))), planned, strict=True):
+            micro = take_rows(batch, plan.rows)
             micro["loss_share"] = loss_share(self.loss_type, micro, batch, self._normaliser_rows)
             if self.packing_obstacle is None:
                 places = iter(range(len(micro["completion_ids"])))
-                micro["packs"] = [[next(places) for _ in pack.rows] for pack in packs]
-            computed += len(packs) * packs[0].tokens
+                micro["packs"] = [[next(places) for _ in pack] for pack in plan.packs]
             # Processes differ in micro-batches: they meet once, in the last backward.
             with self.accelerator.no_sync(model) if left else nullcontext(), gathering_nothing(self.accelerator):
                 total += super(GRPOTrainer, self).training_step(model, micro, num_items_in_batch)
@@ -242,28 +240,26 @@ class LengthTrainer(GRPOTrainer):  # type: ignore[misc]  # TRL is untyped
         self._step += 1
         seconds = time.perf_counter() - prepared
         rows = int(batch["prompt_mask"].sum() + batch["completion_mask"].sum())
+        computed = sum(plan.computed for plan in planned)
         metrics = self._metrics["train"]
         metrics["step_time"].append(time.perf_counter() - started)
         metrics["speed/train_seconds"].append(seconds)
         metrics["speed/train_tokens_per_second"].append(rows / seconds)
         metrics["speed/train_computed_fraction"].append(computed / rows)
-        needed = sum(pack.tokens for packs in planned for pack in packs)
-        metrics["speed/train_padding_fraction"].append(1 - needed / computed)
+        metrics["speed/train_padding_fraction"].append(1 - sum(plan.needed for plan in planned) / computed)
         return total
 
-    def _plan(self, batch: dict[str, Any]) -> list[list[Pack]]:
-        """Micro-batches of packs; where rows cannot be packed, each is a pack of its own under the longest prompt,
-        as TRL pads it."""
+    def _plan(self, batch: dict[str, Any]) -> list[MicroBatch]:
+        """Packed rows, or where they cannot be packed padded ones, under the longest prompt as TRL pads them."""
         prompts, completions = row_lengths(batch["prompt_mask"]), row_lengths(batch["completion_mask"])
         if self.packing_obstacle is None:
-            keys: list[object] = [tuple(row) for row in (batch["prompt_ids"] * batch["prompt_mask"]).tolist()]
-        else:
-            keys, prompts = list(range(len(prompts))), [max(prompts)] * len(prompts)
-        budget = self._micro_batch_tokens
-        horizon = _HORIZON_WIDTHS * self.model.config.get_text_config().hidden_size
-        packs = build_packs(keys, prompts, completions, horizon=horizon, max_tokens=budget or _LONGEST_PACK)
+            keys = [tuple(row) for row in (batch["prompt_ids"] * batch["prompt_mask"]).tolist()]
+            return pack_micro_batches(keys, prompts, completions, self._micro_batch_tokens)
+        lengths = [max(prompts) + length for length in completions]
         on_cpu = self.accelerator.device.type == "cpu"
-        return plan_micro_batches(packs, budget, batch_cost=_BATCH_COST if on_cpu else _BATCH_COST_ON_GPU)
+        return pad_micro_batches(
+            lengths, self._micro_batch_tokens, batch_cost=_BATCH_COST if on_cpu else _BATCH_COST_ON_GPU
+        )
 
     def _compute_loss(self, model: Any, inputs: dict[str, Any]) -> torch.Tensor:
         """Adds: the share of a micro-batch, and the batch in view of the forward below."""
@@ -280,23 +276,13 @@ class LengthTrainer(GRPOTrainer):  # type: ignore[misc]  # TRL is untyped
         batch = self._forward_batch
         out: tuple[Any, Any, Any]
         if batch is not None and "packs" in batch:
-            out = (*self._packed_logps_and_entropies(args[0], batch), None)
+            with self.accelerator.autocast():
+                out = (*batch_logprobs(args[0], batch, batch["packs"]), None)
         else:
             out = super()._get_per_token_logps_and_entropies(*args, **kwargs)
         if batch is not None and self._ratio_in_forward and self.vllm_importance_sampling_correction:
             batch["importance_sampling_ratio"] = self._importance_ratio(out[0].detach(), batch)
         return out
-
-    def _packed_logps_and_entropies(self, model: Any, batch: dict[str, Any]) -> tuple[torch.Tensor, torch.Tensor]:
-        """Both of shape (B, T), zero where the completion mask is."""
-        mask = batch["completion_mask"].bool()
-        device = mask.device.type
-        with self.accelerator.autocast():
-            autocast = torch.is_autocast_enabled(device)
-            dtype = torch.get_autocast_dtype(device) if autocast else next(model.parameters()).dtype
-            flat = packed_logprobs(model, pack_rows(batch, batch["packs"], dtype))
-        logps_BT, entropies_BT = (x.new_zeros(mask.shape).masked_scatter(mask, x) for x in flat)
-        return logps_BT, entropies_BT
 
     def _importance_ratio(self, logps_BT: torch.Tensor, batch: dict[str, Any]) -> torch.Tensor:
         """By TRL's own options, and logged."""

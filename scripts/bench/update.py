@@ -1,4 +1,4 @@
-"""What packed, length-sorted micro-batches save in an update against TRL's own, as a ratio in one run.
+"""What packed micro-batches without padding save in an update against TRL's own, as a ratio in one run.
 
 Command: python scripts/bench/update.py OUT.json   (two CPU cores: about 3 minutes)
 8 prompts of 20 to 50 tokens with 4 completions of 8 to 120 tokens each; both ways compute logprobs, entropies and
@@ -21,11 +21,10 @@ from trl.trainer.utils import add_fused_lm_head
 
 from lengthctl.config import ModelConfig
 from lengthctl.models import load_policy
-from lengthctl.train.batching import build_packs, plan_micro_batches, row_lengths, take_rows
-from lengthctl.train.packed_head import add_packed_head, packed_logprobs
-from lengthctl.train.packing import pack_rows
+from lengthctl.train.batching import pack_micro_batches, row_lengths, take_rows
+from lengthctl.train.packed_head import add_packed_head, batch_logprobs, packing_obstacle
 
-PROMPTS, MEMBERS, MICRO_ROWS, BUDGET, HORIZON, REPEATS = 8, 4, 8, 1024, 1152, 3
+PROMPTS, MEMBERS, MICRO_ROWS, BUDGET, REPEATS = 8, 4, 8, 4096, 3
 
 
 def make_batch(seed: int) -> dict[str, torch.Tensor]:
@@ -60,13 +59,12 @@ def packed_update(model: Any, batch: dict[str, torch.Tensor]) -> None:
     """The same over packs."""
     prompts, completions = row_lengths(batch["prompt_mask"]), row_lengths(batch["completion_mask"])
     keys = [row // MEMBERS for row in range(len(prompts))]
-    packs = build_packs(keys, prompts, completions, horizon=HORIZON, max_tokens=BUDGET)
-    for micro in plan_micro_batches(packs, BUDGET):
-        part = take_rows(batch, [row for pack in micro for row in pack.rows])
+    for plan in pack_micro_batches(keys, prompts, completions, BUDGET):
+        part = take_rows(batch, plan.rows)
         places = iter(range(len(part["prompt_ids"])))
-        rows = [[next(places) for _ in pack.rows] for pack in micro]
+        rows = [[next(places) for _ in pack] for pack in plan.packs]
         with torch.autocast("cpu", dtype=torch.bfloat16):
-            packed_logprobs(model, pack_rows(part, rows, torch.bfloat16))[0].sum().backward()
+            batch_logprobs(model, part, rows)[0].sum().backward()
 
 
 def seconds(
@@ -81,9 +79,11 @@ def seconds(
 
 def main(out: Path) -> None:
     """Write and print one JSON object."""
-    plain, packed = load_policy(ModelConfig()).train(), load_policy(ModelConfig(), context_tokens=170).train()
+    plain, packed = load_policy(ModelConfig()).train(), load_policy(ModelConfig()).train()
     add_fused_lm_head(plain, outputs=("log_probs", "entropy"))
     add_packed_head(packed, 1.0)
+    if obstacle := packing_obstacle(packed, 1.0):
+        raise SystemExit(obstacle)
     batch = make_batch(0)
     ways = ((trl_update, plain), (packed_update, packed))
     for update, model in ways:

@@ -1,83 +1,65 @@
-"""Packs and micro-batches: every row once, caps kept, packs no dearer than separate rows, only padding cut off."""
+"""Micro-batches: every row once, budgets kept, no prompt computed twice without need, only padding cut off."""
 
 from __future__ import annotations
 
 import itertools
-from collections.abc import Sequence
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lengthctl.train.batching import Pack, build_packs, plan_micro_batches, row_lengths, take_rows
+from lengthctl.train.batching import MicroBatch, pack_micro_batches, pad_micro_batches, row_lengths, take_rows
 
 ROWS = st.lists(st.tuples(st.integers(0, 5), st.integers(1, 200)), min_size=1, max_size=40)
 PROMPT_TOKENS = (1, 5, 30, 60, 100, 300)
-HORIZON = 1000.0
+BUDGETS = st.one_of(st.none(), st.integers(1, 2000))
 
 
-def packs_of(rows: list[tuple[int, int]], max_tokens: int = 512) -> list[Pack]:
+def packed(rows: list[tuple[int, int]], budget: int | None) -> list[MicroBatch]:
     prompts, completions = [r[0] for r in rows], [r[1] for r in rows]
-    lengths = [PROMPT_TOKENS[p] for p in prompts]
-    return build_packs(prompts, lengths, completions, horizon=HORIZON, max_tokens=max_tokens)
+    return pack_micro_batches(prompts, [PROMPT_TOKENS[p] for p in prompts], completions, budget)
 
 
-@given(ROWS, st.integers(1, 600))
-def test_packs_hold_each_row_once_and_one_prompt(rows: list[tuple[int, int]], max_tokens: int) -> None:
-    packs = packs_of(rows, max_tokens)
-    assert sorted(i for pack in packs for i in pack.rows) == list(range(len(rows)))
-    for pack in packs:
-        assert len({rows[i][0] for i in pack.rows}) == 1
-        assert pack.tokens == PROMPT_TOKENS[rows[pack.rows[0]][0]] + sum(rows[i][1] for i in pack.rows)
-        assert pack.tokens <= max_tokens or len(pack.rows) == 1
+@given(ROWS, BUDGETS)
+def test_micro_batches_hold_each_row_once_within_the_budget(rows: list[tuple[int, int]], budget: int | None) -> None:
+    batches = packed(rows, budget)
+    assert sorted(row for batch in batches for row in batch.rows) == list(range(len(rows)))
+    for batch in batches:
+        prompts = [{rows[row][0] for row in pack} for pack in batch.packs]
+        assert all(len(asked) == 1 for asked in prompts)
+        tokens = sum(PROMPT_TOKENS[p] for asked in prompts for p in asked) + sum(rows[row][1] for row in batch.rows)
+        assert batch.needed == batch.computed == tokens
+        assert budget is None or tokens <= budget or len(batch.rows) == 1
 
 
-@given(ROWS)
-def test_packing_never_costs_more_than_separate_rows(rows: list[tuple[int, int]]) -> None:
-    def cost(tokens: int) -> float:
-        return tokens + tokens**2 / HORIZON
-
-    separate = sum(cost(PROMPT_TOKENS[p] + c) for p, c in rows)
-    assert sum(cost(pack.tokens) for pack in packs_of(rows)) <= separate + 1e-6
-
-
-def test_short_completions_share_their_prompt_and_long_ones_do_not() -> None:
-    short = build_packs(["a"] * 4, [35] * 4, [50] * 4, horizon=1152, max_tokens=1024)
-    assert [pack.rows for pack in short] == [(0, 1, 2, 3)]
-    assert short[0].tokens == 35 + 4 * 50
-    long = build_packs(["a"] * 4, [35] * 4, [400] * 4, horizon=1152, max_tokens=4096)
-    assert [pack.rows for pack in long] == [(0,), (1,), (2,), (3,)]
-
-
-@given(ROWS, st.integers(1, 2000))
-def test_micro_batches_hold_each_pack_once_within_the_budget(rows: list[tuple[int, int]], budget: int) -> None:
-    packs = packs_of(rows)
-    plan = plan_micro_batches(packs, budget)
-    assert sorted((p for batch in plan for p in batch), key=lambda p: p.rows) == packs
-    for batch in plan:
-        assert len(batch) * max(p.tokens for p in batch) <= budget or len(batch) == 1
+@given(ROWS, BUDGETS)
+def test_a_prompt_is_computed_once_and_once_more_where_a_budget_cuts(
+    rows: list[tuple[int, int]], budget: int | None
+) -> None:
+    batches = packed(rows, budget)
+    copies = sum(len(batch.packs) for batch in batches)
+    assert copies <= len({prompt for prompt, _ in rows}) + len(batches) - 1
 
 
 @given(st.lists(st.integers(1, 300), min_size=1, max_size=7), st.integers(1, 900), st.sampled_from([0.0, 48.0, 500.0]))
-def test_micro_batches_are_the_cheapest_division(tokens: list[int], budget: int, batch_cost: float) -> None:
-    def cost(plan: Sequence[Sequence[Pack]]) -> float:
-        return sum(len(batch) * max(p.tokens for p in batch) + batch_cost for batch in plan)
-
-    packs = [Pack((row,), n) for row, n in enumerate(tokens)]
-    ordered = sorted(packs, key=lambda pack: (-pack.tokens, pack.rows))
+def test_padded_micro_batches_are_the_cheapest_division(lengths: list[int], budget: int, batch_cost: float) -> None:
+    ordered = sorted(lengths, reverse=True)
     divisions = []
     for cuts in itertools.product([False, True], repeat=len(ordered) - 1):
         plan = [[ordered[0]]]
-        for pack, is_cut in zip(ordered[1:], cuts, strict=True):
-            plan.append([pack]) if is_cut else plan[-1].append(pack)
-        if all(len(batch) == 1 or len(batch) * batch[0].tokens <= budget for batch in plan):
-            divisions.append(cost(plan))
-    assert cost(plan_micro_batches(packs, budget, batch_cost=batch_cost)) == pytest.approx(min(divisions))
+        for length, is_cut in zip(ordered[1:], cuts, strict=True):
+            plan.append([length]) if is_cut else plan[-1].append(length)
+        if all(len(batch) == 1 or len(batch) * batch[0] <= budget for batch in plan):
+            divisions.append(sum(len(batch) * batch[0] + batch_cost for batch in plan))
+    batches = pad_micro_batches(lengths, budget, batch_cost=batch_cost)
+    assert sorted(row for batch in batches for row in batch.rows) == list(range(len(lengths)))
+    assert sum(batch.computed + batch_cost for batch in batches) == pytest.approx(min(divisions))
+    assert sum(batch.needed for batch in batches) == sum(lengths)
 
 
-@given(ROWS)
-def test_no_budget_is_one_batch(rows: list[tuple[int, int]]) -> None:
-    assert len(plan_micro_batches(packs_of(rows), None)) == 1
+@given(st.lists(st.integers(1, 300), min_size=1, max_size=30))
+def test_no_budget_is_one_batch(lengths: list[int]) -> None:
+    assert len(pad_micro_batches(lengths, None)) == 1
 
 
 def test_rows_are_trimmed_to_their_own_longest() -> None:

@@ -1,4 +1,4 @@
-"""Packed rows against separate ones: the same logprobs, entropies and gradients."""
+"""Packed rows against separate ones: the same logprobs, entropies and gradients, by either kernel of attention."""
 
 from __future__ import annotations
 
@@ -8,8 +8,15 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
+from lengthctl.train import packed_attention  # noqa: E402
 from lengthctl.train.logprobs import token_logprobs  # noqa: E402
-from lengthctl.train.packed_head import add_packed_head, packed_logprobs, packing_obstacle  # noqa: E402
+from lengthctl.train.packed_attention import PACKED_ATTENTION, Segment  # noqa: E402
+from lengthctl.train.packed_head import (  # noqa: E402
+    add_packed_head,
+    batch_logprobs,
+    packed_logprobs,
+    packing_obstacle,
+)
 from lengthctl.train.packing import pack_rows  # noqa: E402
 
 
@@ -50,15 +57,20 @@ def separate_logprobs(model: Any, batch: dict[str, Any]) -> Any:
 
 @pytest.mark.parametrize("attention", ["eager", "sdpa"])
 @pytest.mark.parametrize("packs", [[[0, 1], [2, 3, 4]], [[4, 2], [0], [3], [1]]])
-def test_packed_rows_equal_separate_rows(attention: str, packs: list[list[int]]) -> None:
+@pytest.mark.parametrize("longest_plain", [1024, 8])
+def test_packed_rows_equal_separate_rows(
+    attention: str, packs: list[list[int]], longest_plain: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(packed_attention, "_PLAIN_TOKENS", longest_plain)  # 8: torch's fused kernel computes it
     model, batch = tiny_model(attention), make_batch()
     weights = torch.randn(int(batch["completion_mask"].sum()))
     gradients = []
     values = []
-    for packed in (True, False):
+    for packed in (False, True):
         model.zero_grad()
         if packed:
-            logps, _ = packed_logprobs(model, pack_rows(batch, packs, torch.float32))
+            assert packing_obstacle(model, 0.7) is None
+            logps, _ = packed_logprobs(model, pack_rows(batch, packs))
         else:
             logps = separate_logprobs(model, batch)
         (logps * weights).sum().backward()
@@ -68,29 +80,67 @@ def test_packed_rows_equal_separate_rows(attention: str, packs: list[list[int]])
     assert torch.allclose(*gradients, atol=1e-5)
 
 
-def test_layout_of_a_pack() -> None:
+def test_gradients_hold_when_layers_are_computed_again() -> None:
+    gradients = []
+    for again in (False, True):
+        model = tiny_model()
+        assert packing_obstacle(model, 0.7) is None
+        model.train()
+        if again:
+            model.gradient_checkpointing_enable({"use_reentrant": False})
+        logps, _ = packed_logprobs(model, pack_rows(make_batch(), [[0, 1], [2, 3, 4]]))
+        logps.sum().backward()
+        gradients.append(torch.cat([p.grad.flatten() for p in model.parameters()]))
+    assert torch.allclose(*gradients, atol=1e-6)
+
+
+def test_a_batch_keeps_its_shape_and_its_order() -> None:
+    model, batch = tiny_model(), make_batch()
+    assert packing_obstacle(model, 0.7) is None
+    logps_BT, entropies_BT = batch_logprobs(model, batch, [[3, 2], [4], [1, 0]])
+    mask = batch["completion_mask"].bool()
+    assert torch.allclose(logps_BT[mask], separate_logprobs(model, batch), atol=1e-5)
+    assert not logps_BT[~mask].any()
+    assert not entropies_BT[~mask].any()
+
+
+def test_a_forward_without_segments_is_the_models_own() -> None:
+    model = tiny_model()
+    batch = torch.randint(0, 97, (2, 7))
+    before = model(batch).logits
+    assert packing_obstacle(model, 0.7) is None
+    assert model.config._attn_implementation == PACKED_ATTENTION
+    assert torch.allclose(model(batch).logits, before, atol=1e-5)
+    assert PACKED_ATTENTION not in str(model.config.to_json_string())
+
+
+def test_layout_of_a_flat_row() -> None:
     batch = {
-        "prompt_ids": torch.tensor([[0, 7, 8], [0, 7, 8]]),
-        "prompt_mask": torch.tensor([[0, 1, 1], [0, 1, 1]]),
-        "completion_ids": torch.tensor([[1, 2, 0], [3, 4, 5]]),
-        "completion_mask": torch.tensor([[1, 1, 0], [1, 1, 1]]),
+        "prompt_ids": torch.tensor([[0, 7, 8], [0, 7, 8], [4, 5, 6]]),
+        "prompt_mask": torch.tensor([[0, 1, 1], [0, 1, 1], [1, 1, 1]]),
+        "completion_ids": torch.tensor([[1, 2, 0], [3, 4, 5], [9, 0, 0]]),
+        "completion_mask": torch.tensor([[1, 1, 0], [1, 1, 1], [1, 0, 0]]),
     }
-    packed = pack_rows(batch, [[0, 1]], torch.float32)
-    assert packed.input_ids.tolist() == [[7, 8, 1, 2, 3, 4, 5]]
-    assert packed.position_ids.tolist() == [[0, 1, 2, 3, 2, 3, 4]]
-    assert packed.sources.tolist() == [1, 2, 1, 4, 5]
-    assert packed.targets.tolist() == [1, 2, 3, 4, 5]
-    seen = packed.attention_mask[0, 0] == 0
-    assert seen[5].tolist() == [True, True, False, False, True, True, False]
+    packed = pack_rows(batch, [[0, 1], [2]])
+    assert packed.input_ids.tolist() == [[7, 8, 1, 2, 3, 4, 5, 4, 5, 6, 9]]
+    assert packed.position_ids.tolist() == [[0, 1, 2, 3, 2, 3, 4, 0, 1, 2, 3]]
+    assert packed.sources.tolist() == [1, 2, 1, 4, 5, 9]
+    assert packed.targets.tolist() == [1, 2, 3, 4, 5, 9]
+    assert packed.segments == (
+        Segment(0, 2),
+        Segment(2, 4, 0, 2),
+        Segment(4, 7, 0, 2),
+        Segment(7, 10),
+        Segment(10, 11, 7, 10),
+    )
 
 
-def test_a_model_that_looks_past_the_mask_is_found_out() -> None:
-    assert packing_obstacle(tiny_model(), 0.7) is None
+def test_a_model_that_looks_past_its_segment_is_found_out() -> None:
     model = tiny_model()
     inner = model.model.forward
 
     def running_mean(*args: Any, **kwargs: Any) -> Any:
-        """As a recurrent layer: every position depends on all before it, whatever the mask says."""
+        """As a recurrent layer: every position depends on all before it, whatever attention sees."""
         out = inner(*args, **kwargs)
         out.last_hidden_state = out.last_hidden_state.cumsum(dim=1)
         return out
@@ -99,6 +149,26 @@ def test_a_model_that_looks_past_the_mask_is_found_out() -> None:
     obstacle = packing_obstacle(model, 0.7)
     assert obstacle is not None
     assert "differ" in obstacle
+    assert model.config._attn_implementation == "eager"
+
+
+def test_a_model_that_takes_no_segments_is_found_out() -> None:
+    model = tiny_model()
+    inner = model.model.forward
+
+    def strict(input_ids: Any, position_ids: Any = None, attention_mask: Any = None, use_cache: Any = None) -> Any:
+        return inner(input_ids=input_ids, position_ids=position_ids, attention_mask=attention_mask)
+
+    model.model.forward = strict
+    model.forward = lambda *a, **k: type(model).forward(model, *a, **k)  # as it was before the packed head
+    add_packed_head(model, 0.7)
+    obstacle = packing_obstacle(model, 0.7)
+    assert obstacle is not None
+    assert "refuses" in obstacle
+
+
+def test_dropout_in_attention_is_an_obstacle() -> None:
+    assert "dropout" in (packing_obstacle(tiny_model(attention_dropout=0.1), 0.7) or "")
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64, torch.bfloat16])

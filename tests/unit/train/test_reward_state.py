@@ -12,7 +12,7 @@ pytest.importorskip("transformers", reason="callbacks build on transformers")
 
 from lengthctl.rewards.combine import Combined, Part
 from lengthctl.train.checkpoints import last_checkpoint
-from lengthctl.train.reward_state import REWARDS_FILE, RewardState
+from lengthctl.train.reward_state import REWARDS_FILE, RewardState, stateful_rewards
 
 
 class Counting:
@@ -41,7 +41,7 @@ def test_it_is_saved_and_restored(tmp_path: Path) -> None:
     reward(["a b"])
     reward(["a b"])
     keep = RewardState(reward)
-    assert keep.is_needed
+    assert list(stateful_rewards(reward)) == ["counting"]
     folder = tmp_path / "checkpoint-2"
     folder.mkdir()
     (folder / "trainer_state.json").write_text("{}")
@@ -55,7 +55,7 @@ def test_it_is_saved_and_restored(tmp_path: Path) -> None:
 
 def test_rewards_without_state_need_no_file(tmp_path: Path) -> None:
     plain = Combined((Part("plain", lambda completions, **_: [1.0] * len(completions), 1.0, "reward"),))
-    assert not RewardState(plain, tmp_path / "nothing").is_needed
+    assert not stateful_rewards(plain)
 
 
 def test_the_newest_whole_checkpoint_counts(tmp_path: Path) -> None:
