@@ -94,10 +94,14 @@ class EngineActor:
         from vllm.platforms import current_platform
         from vllm.v1.engine.llm_engine import LLMEngine
 
+        more: dict[str, Any] = {}
         if current_platform.is_cpu():
+            from lengthctl.rollout.cpu_kernels import FUSED_NORMS, register_fused_norms
             from lengthctl.rollout.sampler import use_inverse_cdf_sampler
 
             use_inverse_cdf_sampler()
+            if register_fused_norms():
+                more["ir_op_priority"] = FUSED_NORMS
         self._settings = settings
         self._version = 0
         self._digest: str | None = None
@@ -107,7 +111,6 @@ class EngineActor:
         self._tokens = 0
         self._cached_prompt_tokens = 0
         most = settings.max_num_seqs
-        more: dict[str, Any] = {}
         if settings.transfer == "nccl":
             from vllm.config import WeightTransferConfig
 
