@@ -70,7 +70,6 @@ class EngineHandle:
             num_gpus=self.settings.gpus,
             max_restarts=0,
             max_task_retries=0,  # a repeated call would run with other weights, and count twice
-            runtime_env={"env_vars": self.settings.environment()},
         )(EngineActor)
         self._actor = remote.remote(self.settings)
         self._nccl = NcclTransfer(self._actor, self.settings.gpus) if self.settings.transfer == "nccl" else None

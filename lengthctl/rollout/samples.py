@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
@@ -13,7 +13,7 @@ from lengthctl.rollout.prediction import LengthPredictor
 from lengthctl.rollout.scheduler import Assignment, Scheduler
 from lengthctl.rollout.stopping import StopPolicy
 
-__all__ = ["RunningCall", "Submission"]
+__all__ = ["HandedOut", "RunningCall", "Submission"]
 
 _ATTEMPTS = 5
 """Times that a request may lose its engine before it counts as the cause."""
@@ -22,6 +22,15 @@ _FINISHES = {"stop": FinishReason.EOS, "length": FinishReason.LIMIT}
 
 Submission = tuple[str, tuple[int, ...], dict[str, Any]]
 """What an engine is sent: key, prompt ids, sampling fields."""
+
+
+@dataclass(frozen=True)
+class HandedOut:
+    """What engines are to be told, each by its key."""
+
+    submissions: dict[str, list[Submission]] = field(default_factory=dict)
+    aborts: dict[str, list[str]] = field(default_factory=dict)
+    """Keys of requests that go on elsewhere."""
 
 
 @dataclass
@@ -66,6 +75,8 @@ class RunningCall:
         self._ids: dict[str, str] = {}
         self._labels: dict[str, str] = {}
         self._done: dict[str, Completion] = {}
+        self.moved = 0
+        """Times that a running request went over to another engine."""
         self.scheduler = Scheduler(predictor.expect)
         self.scheduler.submit(requests)
 
@@ -88,11 +99,22 @@ class RunningCall:
         self._labels[key] = label
         self.scheduler.add_engine(key, slots)
 
-    def assign(self) -> dict[str, list[Submission]]:
-        """What each engine is to be sent. A request that lost its engine goes on from the tokens it has."""
-        out: dict[str, list[Submission]] = {}
-        for made in self.scheduler.assign():
-            out.setdefault(made.engine, []).append(self._submission(made))
+    def hand_out(self, idle: Collection[str] = (), *, awaited: bool = False) -> HandedOut:
+        """What each engine is to be sent and to drop. A request that lost or leaves its engine goes on from the
+        tokens it has.
+
+        Args:
+            idle: engines that are not stepping: requests may move from them.
+            awaited: another engine will come soon.
+        """
+        out = HandedOut()
+        for made in self.scheduler.assign(awaited=awaited):
+            out.submissions.setdefault(made.engine, []).append(self._submission(made))
+        for move in self.scheduler.rebalance(idle):
+            self.moved += 1
+            former = self._samples[move.assignment.request.id].key
+            out.aborts.setdefault(move.giver, []).append(former)
+            out.submissions.setdefault(move.assignment.engine, []).append(self._submission(move.assignment))
         return out
 
     def _submission(self, made: Assignment) -> Submission:
@@ -113,6 +135,7 @@ class RunningCall:
             return None
         sample.token_ids.extend(event.token_ids)
         sample.logprobs.extend(event.logprobs)
+        self.scheduler.progress(sample.request.id, len(event.token_ids))
         if event.finish is None:
             spent = self._is_spent(sample)
             return self._end(sample, engine, FinishReason.REWARD_CEILING, None) if spent else None

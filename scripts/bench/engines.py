@@ -17,14 +17,13 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from step import Forced
+from recorded import Forced
 
 from lengthctl.config import Config, ModelConfig, RewardSpec, RolloutConfig
 from lengthctl.length import Target
 from lengthctl.models import load_policy, load_tokenizer, resolve_model
 from lengthctl.prompt_sources import load_seed_prompts
 from lengthctl.prompts import build_length_prompts
-from lengthctl.records import FinishReason
 from lengthctl.rewards.combine import build_combined
 from lengthctl.rollout.backend import Request, Sampling
 from lengthctl.rollout.cluster import disconnect
@@ -32,9 +31,12 @@ from lengthctl.rollout.open import open_pool
 from lengthctl.rollout.stopping import StopPolicy, stop_effect
 from lengthctl.rollout.weights import checkpoint_state
 
-REQUESTS, TOKENS, REPEATS, KILLED_STEPS = 128, 64, 3, 3
+REQUESTS, TOKENS, REPEATS, KILLED_STEPS = 128, 64, 3, 2
 TARGETS = (10, 30, 50, 80)
 MODEL = ModelConfig()
+
+Result = dict[str, float | list[float]]
+"""Numbers by name; a list holds the least and the greatest of the repeats."""
 
 
 def make_requests(tokens: int) -> list[Request]:
@@ -47,9 +49,8 @@ def make_requests(tokens: int) -> list[Request]:
 
 
 def make_config(engines: int) -> Config:
-    """All cores shared out over so many engines."""
-    rollout = RolloutConfig(engines=engines, max_num_seqs=REQUESTS // engines)
-    return Config(model=MODEL, rollout=rollout, rewards=[RewardSpec(name="log_ratio")])
+    """All cores shared out over so many engines, each with the slots that an engine has by default."""
+    return Config(model=MODEL, rollout=RolloutConfig(engines=engines), rewards=[RewardSpec(name="log_ratio")])
 
 
 def seconds(call: Callable[[], Any]) -> float:
@@ -60,7 +61,7 @@ def seconds(call: Callable[[], Any]) -> float:
 
 
 def bare(file: Path) -> None:
-    """In a process of its own: the same prompts through `LLM.generate`, seconds of the fastest of the repeats."""
+    """In a process of its own: the same prompts through `LLM.generate`, seconds of each repeat."""
     data = json.loads(file.read_text())
     from vllm import LLM, SamplingParams
 
@@ -72,8 +73,9 @@ def bare(file: Path) -> None:
     file.write_text(json.dumps(times[1:]))
 
 
-def against_bare(out: Path) -> dict[str, float]:
-    """Tokens a second of the pool over those of `LLM.generate` at the same batch; sync over a copy of the weights."""
+def against_bare(out: Path) -> Result:
+    """Tokens a second of the pool over those of `LLM.generate` at the same batch; sync over a copy of the weights.
+    Medians of the repeats; the range is of the slowest over the fastest and the other way round."""
     requests = make_requests(TOKENS)
     pool = open_pool(make_config(1), load_tokenizer(MODEL), context_tokens=512)
     state = checkpoint_state(load_policy(MODEL), torch.bfloat16)
@@ -90,17 +92,19 @@ def against_bare(out: Path) -> dict[str, float]:
     more = {"VLLM_CPU_OMP_THREADS_BIND": "nobind", "OMP_NUM_THREADS": str(threads), "VLLM_LOGGING_LEVEL": "ERROR"}
     command = [sys.executable, __file__, "--bare", str(file)]
     subprocess.run(command, check=True, env={**os.environ, **quiet, **more}, stdout=subprocess.DEVNULL)
-    plain = statistics.median(json.loads(file.read_text()))
+    plain = json.loads(file.read_text())
     file.unlink()
     return {
-        "decode_rate_over_bare_vllm": plain / statistics.median(times),
+        "decode_rate_over_bare_vllm": statistics.median(plain) / statistics.median(times),
+        "decode_rate_range": [min(plain) / max(times), max(plain) / min(times)],
         "tokens_per_second": REQUESTS * TOKENS / statistics.median(times),
         "sync_over_memcpy": statistics.median(syncs) / statistics.median(copies),
         "sync_seconds": statistics.median(syncs),
+        "sync_seconds_range": [min(syncs), max(syncs)],
     }
 
 
-def early_stop() -> dict[str, float]:
+def early_stop() -> Result:
     """What the reward-aware stop spares on prompts as an untrained model answers them, and what engines generated
     beyond what any completion holds."""
     config = make_config(1)
@@ -134,40 +138,53 @@ def early_stop() -> dict[str, float]:
     }
 
 
-def goodput() -> dict[str, float]:
-    """Seconds of steps undisturbed over the same with one of two engines killed in each."""
+def goodput() -> Result:
+    """Seconds of steps undisturbed over seconds of the same with one of two engines killed in each.
+
+    A step is what a rollout does in training and nothing else: weights synced to both engines, then 128 completions of
+    128 tokens each. No update is counted, which no lost engine slows. The engine gets SIGKILL when the first completion
+    ends (one of 4 tokens), so a whole start of an engine falls into each struck step. Undisturbed and struck steps
+    alternate, since a machine's speed drifts; before an undisturbed one, both engines are waited for.
+    """
     requests = make_requests(2 * TOKENS)
+    early = [Request("early", requests[0].prompt_ids, Forced(max_tokens=4, min_tokens=4)), *requests[1:]]
     pool = open_pool(make_config(2), load_tokenizer(MODEL), context_tokens=512)
     state = checkpoint_state(load_policy(MODEL), torch.bfloat16)
     pool.generate(requests[:16])
 
-    def step(victim: int | None) -> None:
+    def step(victims: list[int]) -> None:
+        def kill(_: Any) -> None:
+            if victims:
+                os.kill(victims.pop(), signal.SIGKILL)
+
         pool.sync_weights(state)
-        pids, ended = pool.engine_pids() if victim is not None else [], 0
-
-        def kill_once(_: Any) -> None:
-            nonlocal ended
-            ended += 1
-            if victim is not None and ended == 1:
-                os.kill(pids[victim], signal.SIGKILL)
-
-        early = [Request(r.id, r.prompt_ids, Forced(max_tokens=4, min_tokens=4)) for r in requests[:1]]
-        done = pool.generate([*early, *requests[1:]], kill_once)
+        done = pool.generate(early, kill)
         assert len({c.request_id for c in done}) == REQUESTS
-        assert all(c.finish is not FinishReason.ERROR for c in done)
+        assert all(len(c.token_ids) == r.sampling.max_tokens for c, r in zip(done, early, strict=True))
 
-    calm = [seconds(lambda: step(None)) for _ in range(KILLED_STEPS)]
-    struck = [seconds(lambda i=i: step(i % 2)) for i in range(KILLED_STEPS)]  # type: ignore[misc]
+    calm, struck = [], []
+    for i in range(KILLED_STEPS):
+        pids = pool.engine_pids()
+        calm.append(seconds(lambda: step([])))
+        struck.append(seconds(lambda pids=pids, i=i: step([pids[i % 2]])))  # type: ignore[misc]
+    moved, replaced = pool.moved, pool.replaced
     pool.close()
     disconnect()
-    return {"goodput_with_an_engine_killed_every_step": sum(calm) / sum(struck), "undisturbed_step": sum(calm) / 3}
+    assert replaced == KILLED_STEPS
+    return {
+        "goodput_with_an_engine_killed_every_step": sum(calm) / sum(struck),
+        "goodput_range": [min(calm) / max(struck), max(calm) / min(struck)],
+        "undisturbed_step": statistics.mean(calm),
+        "moved_requests_a_killed_step": moved / KILLED_STEPS,
+    }
 
 
 def main(out: Path) -> None:
     """Write and print one JSON object."""
-    result: dict[str, float] = {}
+    result: Result = {}
     for part in (lambda: against_bare(out), early_stop, goodput):
-        result |= {name: round(value, 3) for name, value in part().items()}
+        for name, value in part().items():
+            result[name] = [round(v, 3) for v in value] if isinstance(value, list) else round(value, 3)
         out.write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
     print(json.dumps(result))
 

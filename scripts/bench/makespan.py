@@ -53,10 +53,12 @@ def makespan(requests: list[Request], lengths: dict[str, int], expect: str) -> i
     while scheduler.unfinished:
         for made in scheduler.assign():
             left[made.request.id] = lengths[made.request.id]
+        scheduler.rebalance([str(engine) for engine in range(ENGINES)])
         stride = min(left.values())  # nothing changes until the next request ends
         steps += stride
         for request_id in list(left):
             left[request_id] -= stride
+            scheduler.progress(request_id, stride)
             if not left[request_id]:
                 del left[request_id]
                 scheduler.close(request_id)

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import Any
 
 import pytest
 
 from lengthctl.config import Config, ModelConfig, RewardSpec, RolloutConfig
 from lengthctl.errors import EngineError
+from lengthctl.length import Target, Unit
 from lengthctl.models import BUNDLED, load_policy, load_tokenizer
 from lengthctl.records import Completion, FinishReason
 from lengthctl.rollout.backend import Request, Sampling
@@ -17,6 +19,16 @@ from lengthctl.rollout.open import open_pool
 from lengthctl.rollout.weights import checkpoint_state
 
 pytestmark = pytest.mark.e2e
+
+
+@dataclass(frozen=True)
+class Forced(Sampling):
+    """Exactly so many tokens, so that what is left can be told."""
+
+    min_tokens: int = 0
+
+    def __post_init__(self) -> None:  # a request that changes its engine goes on with a smaller limit
+        object.__setattr__(self, "min_tokens", self.max_tokens)
 
 
 @pytest.fixture
@@ -36,7 +48,7 @@ def cluster(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
 def config(engines: int) -> Config:
     return Config(
         model=ModelConfig(name=BUNDLED),
-        rollout=RolloutConfig(engines=engines, threads=1, max_num_seqs=4),
+        rollout=RolloutConfig(engines=engines, threads=1, max_num_seqs=32),
         rewards=[RewardSpec(name="log_ratio")],
     )
 
@@ -54,7 +66,7 @@ def test_a_node_lost_and_one_added(cluster: Any) -> None:
     said: list[str] = []
     wanted = config(2)
     tokenizer = load_tokenizer(wanted.model)
-    pool = open_pool(wanted, tokenizer, context_tokens=160, say=said.append)
+    pool = open_pool(wanted, tokenizer, context_tokens=400, say=said.append)
     try:
         state = checkpoint_state(load_policy(wanted.model), torch.bfloat16)
         pool.sync_weights(state)
@@ -74,11 +86,35 @@ def test_a_node_lost_and_one_added(cluster: Any) -> None:
         assert pool.replaced == 1
         assert any("is replaced" in line for line in said)
 
-        cluster.add_node(num_cpus=1)
+        leaving = cluster.add_node(num_cpus=1)
         assert len(pool.engine_pids()) == 2  # waits for the one that had no node
         assert pool.sync_weights(state) == 2
         again = pool.generate(requests)
         assert {c.weight_version for c in again} == {2}
         assert {c.engine for c in again} == {"engine-0", "engine-1"}
+
+        done.clear()
+        moved = pool.moved
+
+        def change_the_node(completion: Completion) -> None:
+            done.append(completion)
+            if len(done) == 1:
+                cluster.remove_node(leaving, allow_graceful=False)
+                cluster.add_node(num_cpus=1)
+
+        limits = [4, *[300] * 23]
+        fresh = [tokenizer.prompt_ids([{"role": "user", "content": f"Sing of number {i}."}]) for i in range(24)]
+        exact = [  # with a target that tells the length: what runs long by surprise is thought to end soon
+            Request(str(i), ids, Forced(max_tokens=n), target=Target(n, unit=Unit.TOKENS))
+            for i, (ids, n) in enumerate(zip(fresh, limits, strict=True))
+        ]
+        last = pool.generate(exact, change_the_node)
+        assert [c.request_id for c in last] == [r.id for r in exact]
+        assert len(done) == len({c.request_id for c in done}) == 24
+        assert [len(c.token_ids) for c in last] == limits
+        assert all(len(c.logprobs) == len(c.token_ids) for c in last)
+        assert pool.replaced == 2
+        assert pool.moved >= moved + 4  # nothing waited for the new engine, so it took over what ran
+        assert {c.engine for c in last[1:]} == {"engine-0", "engine-1"}
     finally:
         pool.close()

@@ -69,7 +69,7 @@ def running(only_measure: bool) -> RunningCall:
         stop=policy,
     )
     call.add_engine("e#1", "e", 4)
-    call.assign()
+    call.hand_out()
     return call
 
 
