@@ -25,32 +25,38 @@ from recorded import CAPS, CONFIG, load, make_requests
 from lengthctl.models import load_tokenizer
 
 HERE = Path(__file__).parent
-SIDES = {
-    "lengthctl": ("step_lengthctl.py",),
-    "lengthctl, overlap": ("step_lengthctl.py", "overlap"),
-    "trl, autocast": ("step_trl.py", "autocast"),
-    "trl, pure bf16": ("step_trl.py", "bf16"),
-}
+SIDES = (
+    ("lengthctl", "step_lengthctl.py"),
+    ("trl, autocast", "step_trl.py", "autocast"),
+    ("trl, pure bf16", "step_trl.py", "bf16"),
+    ("lengthctl", "step_lengthctl.py"),
+    ("lengthctl, overlap", "step_lengthctl.py", "overlap"),
+)
+"""In the order of the run: lengthctl stands before and after TRL, as a shared host's speed drifts."""
 
 
 def measure(cap: int) -> dict[str, Any]:
     """All sides under one cap on completion tokens."""
-    told: dict[str, Any] = {}
+    steps: dict[str, list[float]] = {}
+    parts: list[dict[str, float]] = []
     with tempfile.TemporaryDirectory() as folder:
         recorded, out = Path(folder) / "recorded.json", Path(folder) / "out.json"
-        for side, (script, *options) in SIDES.items():
+        for side, script, *options in SIDES:
             command = [sys.executable, str(HERE / script), str(recorded), str(out), str(cap), *options]
             subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
-            told[side] = json.loads(out.read_text(encoding="utf-8"))
+            found = json.loads(out.read_text(encoding="utf-8"))
+            steps.setdefault(side, []).extend(found["seconds"])
+            if shares := found.get("shares"):
+                parts.append(shares)
         tokens = sum(len(c.token_ids) for c in load(recorded))
-    seconds = {side: statistics.median(found["seconds"]) for side, found in told.items()}
+    seconds = {side: statistics.median(found) for side, found in steps.items()}
     best = min(value for side, value in seconds.items() if side.startswith("trl"))
     return {
         "seconds_per_step": {side: round(value, 2) for side, value in seconds.items()},
-        "seconds_of_steps": {side: [round(value, 2) for value in found["seconds"]] for side, found in told.items()},
+        "seconds_of_steps": {side: [round(value, 2) for value in found] for side, found in steps.items()},
         "step_time_ratio": round(best / seconds["lengthctl"], 2),
         "step_time_ratio_with_overlap": round(best / seconds["lengthctl, overlap"], 2),
-        "shares": {name: round(value, 4) for name, value in told["lengthctl"]["shares"].items()},
+        "shares": {name: round(statistics.mean(part[name] for part in parts), 4) for name in parts[0]},
         "completion_tokens": tokens,
         "prompt_tokens": sum(len(r.prompt_ids) for r in make_requests(load_tokenizer(CONFIG.model), cap)),
     }
