@@ -24,6 +24,8 @@ _CONTENTS = (
     *("adapter", "checkpoints", "model", "samples"),
 )
 """All that a run writes; nothing else is ever removed."""
+_OF_A_START = {".lock", "env.json", "error.txt", "prompts.json", "stages.json"}
+"""What a start leaves that failed before the run began."""
 
 
 def write_atomic(path: Path, text: str) -> None:
@@ -42,9 +44,11 @@ def write_json(path: Path, value: Any) -> None:
 class RunFolder:
     """An open run folder, locked for this process until `close`; a trainer process that joins one holds no lock."""
 
-    def __init__(self, path: Path, lock: IO[str] | None) -> None:
+    def __init__(self, path: Path, lock: IO[str] | None, config: Config | None = None) -> None:
         self.path = path
         self._lock = lock
+        self._config = config
+        self._more_steps = False
         self.checkpoints = path / "checkpoints"
         self.metrics = path / "metrics.jsonl"
         self.model_dir = path / "model"
@@ -54,35 +58,36 @@ class RunFolder:
 
     @classmethod
     def create(cls, config: Config, name: str, *, clean: bool = False) -> RunFolder:
-        """A new folder for a config; `clean` removes what an earlier run has written there.
+        """A new folder for a config; `clean` removes what an earlier run has written there. It counts as used from
+        `begin` on.
 
         Raises:
             RunFolderError: the folder is used, or another process holds it.
         """
         path = Path(config.run.dir) / (config.run.name or name)
         used = (path / RESOLVED_CONFIG).exists()
-        foreign = [] if used or not path.is_dir() else sorted(e.name for e in path.iterdir() if e.name != ".lock")
-        if foreign:
+        entries = set() if used or not path.is_dir() else {entry.name for entry in path.iterdir()}
+        if foreign := sorted(entries - _OF_A_START):
             raise RunFolderError(f"{path} holds files of others ({foreign[0]})", "Choose another run.name or run.dir")
+        run = cls(path, _lock(path), config)
         if used and not clean:
+            run.close()
             raise RunFolderError(
                 f"{path} holds a run",
                 f"Go on with `--resume {path}`, empty it with `--clean`, or choose another run.name",
             )
-        run = cls(path, _lock(path))
-        if used:
-            for name in _CONTENTS:
-                entry = path / name
-                if entry.is_dir() and not entry.is_symlink():
-                    shutil.rmtree(entry)
-                else:
-                    entry.unlink(missing_ok=True)
-        run._write_config(config)
+        for name in _CONTENTS if used else _OF_A_START - {".lock"}:
+            entry = path / name
+            if entry.is_dir() and not entry.is_symlink():
+                shutil.rmtree(entry)
+            else:
+                entry.unlink(missing_ok=True)
         return run
 
     @classmethod
     def resume(cls, path: Path, config: Config) -> RunFolder:
-        """A used folder, to go on under the same config; only `trainer.max_steps` may be raised.
+        """A used folder, to go on under the same config; only `trainer.max_steps` may be raised. Nothing is changed
+        before `begin`.
 
         Raises:
             RunFolderError: no run there, in use, or another config; the difference is shown.
@@ -90,7 +95,7 @@ class RunFolder:
         file = path / RESOLVED_CONFIG
         if not file.is_file():
             raise RunFolderError(f"{path} holds no run", "Start one with `lengthctl train CONFIG`")
-        run = cls(path, _lock(path))
+        run = cls(path, _lock(path), config)
         found = _flat(parse_yaml(file.read_text(encoding="utf-8"), str(file)))
         wanted = _flat(config.model_dump(mode="json", by_alias=True))
         steps = "trainer.max_steps"
@@ -103,14 +108,20 @@ class RunFolder:
             raise RunFolderError(
                 f"{path} was started with another config ({shown})", "Only trainer.max_steps may be raised on resume"
             )
-        run._write_config(config)
-        if steps in changed:  # the results are those of fewer steps
-            for name in _RESULTS:
-                (path / name).unlink(missing_ok=True)
+        run._more_steps = steps in changed
         return run
 
-    def _write_config(self, config: Config) -> None:
-        write_atomic(self.path / RESOLVED_CONFIG, explained_yaml(config))
+    @property
+    def is_finished(self) -> bool:
+        """Its results are there, and no more steps are asked for."""
+        return self.summary.is_file() and not self._more_steps
+
+    def begin(self) -> None:
+        """All that a start can fail at is past: keep the config, and drop the results of fewer steps."""
+        if self._config is not None:
+            write_atomic(self.path / RESOLVED_CONFIG, explained_yaml(self._config))
+        for name in _RESULTS if self._more_steps else ():
+            (self.path / name).unlink(missing_ok=True)
 
     def close(self) -> None:
         """Let others use the folder."""

@@ -49,6 +49,8 @@ _OWNED = {
     "resume_from_checkpoint": "use `lengthctl train CONFIG --resume RUN`",
     "push_to_hub": "use `lengthctl train CONFIG --push REPO`",
     "remove_unused_columns": "the rewards need every column",
+    "logging_steps": "every step is logged: warnings are told within two",
+    "logging_strategy": "every step is logged: warnings are told within two",
     "reward_weights": "set the weight of each item of rewards",
     "load_best_model_at_end": "the last checkpoint counts, never the best",
     "use_cpu": "it follows from the machine",

@@ -112,7 +112,7 @@ def _train(config: Config, name: str, *, resume: Path | None, clean: bool, push:
     join_ranks(config.trainer.get("ddp_timeout", TRAINER_DEFAULTS["ddp_timeout"]))
     run = _open_run(config, name, resume, clean)
     try:
-        if from_main(run.summary.is_file):  # resumed, and nothing is owed
+        if from_main(lambda: run.is_finished):  # resumed, and nothing is owed
             summary = None
         else:
             prepare_heavy()

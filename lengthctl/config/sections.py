@@ -225,7 +225,8 @@ class TrainConfig(Section):
     """Judge each token against the members of its group that are still being written there, not against the whole
     group; how much of what comes k tokens later it answers for is this to the power k. None: TRL's advantages."""
     micro_batch_tokens: int | None = Field(4096, ge=1)
-    """Padded tokens of one forward; None takes a batch whole."""
+    """Tokens of one forward, a shared prompt counted once (and padding, where rows cannot be packed); None takes a
+    batch whole."""
     overlap: bool = False
     """Draw the next step's completions while this one is learned from. They come from weights one step old, which the
     importance ratio corrects. Pays where engines and trainer have cores or devices of their own."""
@@ -233,7 +234,7 @@ class TrainConfig(Section):
     """Let the trained model be the mean of the weights after each of the last so many steps: lengths that swing around
     their targets settle between."""
     share_prompts: bool = True
-    """Compute a group's prompt once in the update, where that is faster and the model allows it."""
+    """Compute a group's prompt once in the update, and pad nothing, where the model allows it."""
 
 
 class EvaluateConfig(Section):

@@ -6,7 +6,7 @@ import os
 import shlex
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -93,6 +93,7 @@ def _lead(config: Config, run: RunFolder, narrator: Narrator) -> dict[str, Any]:
             pool = open_pool(config, inputs.tokenizer, context_tokens=inputs.context_tokens, say=narrator.say)
             if config.model.adapter is not None:
                 send_adapter(config, pool)
+        run.begin()
         with narrator.stage("before"):
             before, variants = _evaluate_before(config, run, pool, inputs.held_out, narrator)
         with narrator.stage("train"):
@@ -179,7 +180,7 @@ def _train(config: Config, run: RunFolder, pool: RolloutPool | None, inputs: Run
     with narrator.bar(args.max_steps, "train") as bar:
         told = [MetricsFile(run.metrics), LiveView(bar), SilentFailures(narrator)] if is_main() else []
         callbacks = [*told, interrupted, RewardState(reward, checkpoint), *([average] if average else [])]
-        trainer = _build_trainer(config, run, pool, inputs, reward, callbacks)
+        trainer = _build_trainer(config, run, pool, inputs, reward, callbacks, narrator.say)
         if config.train.share_prompts and trainer.packing_obstacle is not None:
             narrator.say(f"a group's prompt is computed for each completion: {trainer.packing_obstacle}")
         try:
@@ -199,7 +200,13 @@ def _train(config: Config, run: RunFolder, pool: RolloutPool | None, inputs: Run
 
 
 def _build_trainer(
-    config: Config, run: RunFolder, pool: RolloutPool | None, inputs: RunInputs, reward: Combined, callbacks: list[Any]
+    config: Config,
+    run: RunFolder,
+    pool: RolloutPool | None,
+    inputs: RunInputs,
+    reward: Combined,
+    callbacks: list[Any],
+    say: Callable[[str], None],
 ) -> Any:
     from transformers import set_seed
 
@@ -229,6 +236,7 @@ def _build_trainer(
         share_prompts=config.train.share_prompts,
         overlap=config.train.overlap,
         survivor_decay=config.train.survivor_decay,
+        say=say,
     )
     _silence_trl_prints(trainer)
     return trainer

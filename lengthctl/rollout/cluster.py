@@ -17,6 +17,10 @@ __all__ = ["connect", "disconnect"]
 
 _CONNECT_SECONDS = 5.0
 
+_HTTP2_SETTINGS = 4
+_HTTP2_HELLO = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + bytes([0, 0, 0, _HTTP2_SETTINGS, 0, 0, 0, 0, 0])
+"""Client preface and empty settings; a gRPC server answers with its own settings (RFC 9113, section 3.4)."""
+
 
 def connect(*, cpus: int, object_store_gib: float, engines: int = 1, gpus: int = 0) -> None:
     """Start or join Ray; does nothing when it runs already.
@@ -31,7 +35,7 @@ def connect(*, cpus: int, object_store_gib: float, engines: int = 1, gpus: int =
         gpus: that all engines ask for together.
 
     Raises:
-        EndpointError: RAY_ADDRESS does not answer.
+        EndpointError: RAY_ADDRESS does not answer, or not as Ray does.
         EngineError: there are fewer cores or GPUs than the engines ask for.
         MissingDependencyError: Ray is not installed.
     """
@@ -58,6 +62,7 @@ def connect(*, cpus: int, object_store_gib: float, engines: int = 1, gpus: int =
             _join(address)
             _check_cores(cpus, engines)
         else:
+            _check_machine(cpus, engines)
             _start(cpus, object_store_gib)
     found = int(ray.cluster_resources().get("GPU", 0))
     if found < gpus:
@@ -89,6 +94,16 @@ def _check_cores(cpus: int, engines: int) -> None:
         raise EngineError(
             f"{engines} engines ask for {each} cores each, and the cluster's nodes have {nodes}: room for {room}",
             "Lower rollout.engines or rollout.threads, or add nodes",
+        )
+
+
+def _check_machine(cpus: int, engines: int) -> None:
+    """A Ray of our own is told how many cores it has, and would believe it."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    if cpus > cores:
+        raise EngineError(
+            f"{engines} engines ask for {cpus // engines} cores each, and this machine has {cores}",
+            "Lower rollout.engines or rollout.threads",
         )
 
 
@@ -131,12 +146,21 @@ def disconnect() -> None:
 def _check_answers(address: str) -> None:
     """Ray retries a dead address for minutes; ask the socket first."""
     host, _, port = address.removeprefix("ray://").rpartition(":")
-    if not host or not port.isdigit():
+    remedy = "Start the cluster with `ray start --head`, or unset RAY_ADDRESS to run on this machine"
+    if not port.isdigit():
         return  # "auto" and the like
+    if not host:
+        raise EndpointError(f"RAY_ADDRESS={address} names no host", remedy)
     try:
-        socket.create_connection((host, int(port)), timeout=_CONNECT_SECONDS).close()
+        with socket.create_connection((host, int(port)), timeout=_CONNECT_SECONDS) as peer:
+            is_grpc = os.environ.get("RAY_USE_TLS", "0") not in ("", "0") or _speaks_grpc(peer)
     except OSError as error:
-        raise EndpointError(
-            f"RAY_ADDRESS={address} does not answer ({error.strerror or error})",
-            "Start the cluster with `ray start --head`, or unset RAY_ADDRESS to run on this machine",
-        ) from error
+        raise EndpointError(f"RAY_ADDRESS={address} does not answer ({error.strerror or error})", remedy) from error
+    if not is_grpc:
+        raise EndpointError(f"RAY_ADDRESS={address} is no Ray cluster: it does not speak gRPC", remedy)
+
+
+def _speaks_grpc(peer: socket.socket) -> bool:
+    peer.sendall(_HTTP2_HELLO)
+    head = peer.recv(4)
+    return len(head) == 4 and head[3] == _HTTP2_SETTINGS

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from lengthctl.errors import MissingDependencyError, ModelError
+from lengthctl.errors import EngineError, MissingDependencyError, ModelError
 from lengthctl.models import LoadedTokenizer, context_length, resolve_model
 
 if TYPE_CHECKING:
@@ -75,6 +75,7 @@ def open_pool(
     engines, threads = engine_layout(config)
     length = config.rollout.max_model_len or context_tokens
     _check_context(config, length, context_tokens)
+    _check_memory(config, engines)
     connect(
         cpus=engines * threads,
         engines=engines,
@@ -120,6 +121,21 @@ def engine_layout(config: Config) -> tuple[int, int]:
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     engines = config.rollout.engines or 1
     return engines, config.rollout.threads or max(1, cores // engines)
+
+
+def _check_memory(config: Config, engines: int) -> None:
+    """On this machine; the kernel would end a process later, without a word."""
+    import psutil
+
+    if os.environ.get("RAY_ADDRESS") or config.rollout.gpus:
+        return
+    needed, total = engines * config.rollout.kv_cache_gib, psutil.virtual_memory().total / 2**30
+    if needed > total:
+        raise EngineError(
+            f"{engines} engines with rollout.kv_cache_gib = {config.rollout.kv_cache_gib} need {needed} GiB, "
+            f"this machine has {total:.0f}",
+            "Lower rollout.kv_cache_gib or rollout.engines",
+        )
 
 
 def _check_context(config: Config, length: int, needed: int) -> None:

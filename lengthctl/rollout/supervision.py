@@ -7,7 +7,7 @@ from the tokens that the driver has.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -58,6 +58,7 @@ class Supervisor:
         self.engines = [EngineHandle(s) for s in settings]
         self._say = say
         self._pending: dict[Any, _Asked] = {}
+        self._named: dict[Any, float] = {}
         for engine in self.engines:
             self.ask(engine, engine.start())
 
@@ -95,11 +96,10 @@ class Supervisor:
 
         silence = min(_NOTICE_SECONDS, self.stall_seconds)
         ready, _ = ray.wait(list(self._pending), num_returns=1, timeout=silence)
-        if not ready:
-            return self._look_after_the_silent(call)
-        ended: list[Completion] = []
+        ended = self._look_after_the_silent(set(self._pending) - set(ready), call)
         for ref in ready:
             asked = self._pending.pop(ref)
+            self._named.pop(ref, None)
             engine = asked.engine
             if asked.key != engine.key:
                 continue  # of an actor that was replaced
@@ -171,21 +171,28 @@ class Supervisor:
             return []
         return self._replace(engine, f"it holds weights {held[0]}, not {self.snapshot.version}", call)
 
-    def _look_after_the_silent(self, call: RunningCall | None) -> list[Completion]:
-        """Nothing has come for a while: say what is waited for, and replace what has been silent too long."""
+    def _look_after_the_silent(self, refs: Collection[Any], call: RunningCall | None) -> list[Completion]:
+        """Say which engines are waited for, however busy the others are, and replace those silent for too long."""
         ended: list[Completion] = []
-        for ref, asked in list(self._pending.items()):
-            engine, waited = asked.engine, time.monotonic() - asked.since
+        now, notice = time.monotonic(), min(_NOTICE_SECONDS, self.stall_seconds)
+        for ref in refs:
+            asked = self._pending[ref]
+            engine, waited = asked.engine, now - asked.since
             patience = _START_SECONDS if asked.state is EngineState.STARTING else self.stall_seconds
             held = len(call.held_by(engine.key)) if call is not None else 0
             if waited < patience:
+                if asked.key != engine.key or now - self._named.get(ref, asked.since) < notice:
+                    continue
+                self._named[ref] = now
                 self._say(
                     f"waiting for {engine.name}, which {asked.state} ({held} requests): no answer for {waited:.0f} s; "
                     f"it is replaced after {patience:.0f} s"
                 )
                 continue
             del self._pending[ref]
-            ended.extend(self._replace(engine, f"no answer for {waited:.0f} s", call))
+            self._named.pop(ref, None)
+            if asked.key == engine.key:
+                ended.extend(self._replace(engine, f"no answer for {waited:.0f} s", call))
         return ended
 
     def _replace(self, engine: EngineHandle, cause: str, call: RunningCall | None) -> list[Completion]:

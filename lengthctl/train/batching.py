@@ -13,7 +13,15 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     import torch
 
-__all__ = ["MicroBatch", "loss_share", "pack_micro_batches", "pad_micro_batches", "row_lengths", "take_rows"]
+__all__ = [
+    "MicroBatch",
+    "loss_share",
+    "pack_micro_batches",
+    "pad_micro_batches",
+    "prompt_keys",
+    "row_lengths",
+    "take_rows",
+]
 
 # Tensors of shape (B, T_completion), as TRL 1.16 names them; prompts are padded on the left, completions on the right.
 _COMPLETION_SHAPED = (
@@ -145,6 +153,12 @@ def loss_share(loss_type: str, micro: Mapping[str, Any], batch: Mapping[str, Any
     if loss_type == "bnpo":
         return float(micro["completion_mask"].sum() / batch["completion_mask"].sum().clamp(min=1))
     return len(micro["completion_ids"]) / (rows or len(batch["completion_ids"]))
+
+
+def prompt_keys(batch: Mapping[str, Any]) -> list[Hashable]:
+    """What tells the prompts of a TRL batch apart: their length and ids, as a token's id may be that of padding."""
+    ids = (batch["prompt_ids"] * batch["prompt_mask"]).tolist()
+    return list(zip(row_lengths(batch["prompt_mask"]), map(tuple, ids), strict=True))
 
 
 def row_lengths(mask: torch.Tensor) -> list[int]:

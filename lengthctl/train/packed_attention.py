@@ -150,8 +150,9 @@ class _PlainAttention(torch.autograd.Function):  # type: ignore[misc]  # torch i
         groups, gradient = key_shape[0], gradients[0]
         by_group = gradient.reshape(tokens, groups, -1, width).permute(1, 2, 0, 3)
         to_query = gradient.new_empty(groups, heads // groups, tokens, width)
-        # A prompt gathers from all its completions: in fp32.
-        to_key, to_value = (torch.zeros(key_shape, dtype=torch.float32, device=gradient.device) for _ in range(2))
+        # A prompt gathers from all its completions: in fp32 at least.
+        precise = torch.promote_types(gradient.dtype, torch.float32)
+        to_key, to_value = (torch.zeros(key_shape, dtype=precise, device=gradient.device) for _ in range(2))
         saved = iter(ctx.saved_tensors)
         for segment in ctx.segments:
             own, keys, values, weights = (next(saved) for _ in range(4))

@@ -88,10 +88,10 @@ def packing_obstacle(model: Any, temperature: float) -> str | None:
     attention = getattr(config, "_attn_implementation", None)
     if attention not in ("sdpa", "eager"):
         return f"{attention} attention is not replaced"
-    if getattr(config, "attention_dropout", 0.0):
-        return "the model's attention has dropout"
     if _has_windows(config):
         return "some layers of the model look back over a window only"
+    if (scaling := _length_scaling(config)) is not None:
+        return f"its positions follow from the longest row of a batch (rope type {scaling})"
     parameter = next(model.parameters())
     batch = _probe(config.vocab_size, parameter.device)
     was_training = model.training
@@ -103,6 +103,8 @@ def packing_obstacle(model: Any, temperature: float) -> str | None:
             register_packed_attention()
             model.set_attn_implementation(PACKED_ATTENTION)
             packed, _ = packed_logprobs(model, pack_rows(batch, [[0, 1], [2]]))
+            model.train()  # dropout in the attention refuses itself
+            packed_logprobs(model, pack_rows(batch, [[0, 1], [2]]))
         gap = float((packed - plain).abs().max())
         obstacle = None if gap <= _TOLERANCE else f"packed and separate rows differ by {gap:.2g} in logprob"
     except (TypeError, ValueError, RuntimeError, AttributeError) as error:  # of the model's code: it takes no segments
@@ -119,6 +121,13 @@ def _has_windows(config: Any) -> bool:
     if layers:
         return any(kind != "full_attention" for kind in layers)
     return getattr(config, "sliding_window", None) is not None and getattr(config, "use_sliding_window", True)
+
+
+def _length_scaling(config: Any) -> str | None:
+    """Kinds of rotary positions that a long neighbour in the flat row would change."""
+    rope = getattr(config, "rope_parameters", None) or getattr(config, "rope_scaling", None) or {}
+    kinds = [part.get("rope_type") for part in (rope, *rope.values()) if isinstance(part, dict)]
+    return next((kind for kind in kinds if kind in ("dynamic", "longrope")), None)
 
 
 def _probe(vocabulary: int, device: torch.device) -> dict[str, torch.Tensor]:

@@ -1,8 +1,8 @@
 """The RL trainer: TRL's `GRPOTrainer` with few, named overrides.
 
 TRL keeps the loop, the loss, the optimizer, checkpoints and trackers. Ours: completions come from the rollout pool,
-only the informative members of a group are trained, a group's prompt is computed once, micro-batches are sorted by
-length, the correction for the sampler/trainer mismatch costs no forward of its own, and every step logs how lengths
+only the informative members of a group are trained, a group's prompt is computed once and nothing is padded, the
+correction for the sampler/trainer mismatch costs no forward of its own, and every step logs how lengths
 kept their targets.
 Read against TRL 1.16.0; the overrides are the methods of `LengthTrainer`.
 """
@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from typing import Any
 
@@ -27,6 +27,7 @@ from lengthctl.train.batching import (
     loss_share,
     pack_micro_batches,
     pad_micro_batches,
+    prompt_keys,
     row_lengths,
     take_rows,
 )
@@ -36,9 +37,10 @@ from lengthctl.train.generation import PoolGeneration
 from lengthctl.train.lookahead import Lookahead
 from lengthctl.train.mismatch import importance_ratio
 from lengthctl.train.packed_head import add_packed_head, batch_logprobs, packing_obstacle
-from lengthctl.train.ranks import gather_lists, gathering_nothing, is_main, merge_metrics, rank
+from lengthctl.train.ranks import gather_lists, gathering_nothing, is_main, merge_metrics, rank, world_size
 from lengthctl.train.rollout_log import RolloutLog
 from lengthctl.train.selection import select_extremes
+from lengthctl.train.watch import named_wait
 
 __all__ = ["LengthTrainer"]
 
@@ -59,6 +61,7 @@ class LengthTrainer(GRPOTrainer):  # type: ignore[misc]  # TRL is untyped
         overlap: the next step's completions are drawn during the update, from weights one step older than it.
         share_prompts: a group's prompt is computed once where the model allows it (`packing_obstacle` says why not).
         rollout_log: where every training completion is written, if anywhere.
+        say: told of a reward that takes long.
         args, model, train_dataset, eval_dataset, processing_class, callbacks: as TRL's. The datasets need the columns
             `prompt` (messages), `target` (`Target.to_row`) and `prompt_id`.
     """
@@ -77,6 +80,7 @@ class LengthTrainer(GRPOTrainer):  # type: ignore[misc]  # TRL is untyped
         overlap: bool = False,
         survivor_decay: float | None = None,
         rollout_log: RolloutLog | None = None,
+        say: Callable[[str], None] = lambda line: None,
         args: GRPOConfig,
         **kwargs: Any,
     ) -> None:
@@ -91,6 +95,7 @@ class LengthTrainer(GRPOTrainer):  # type: ignore[misc]  # TRL is untyped
         self._keep = None if keep_best is None and keep_worst is None else (keep_best or 0, keep_worst or 0)
         self._micro_batch_tokens = micro_batch_tokens
         self._rollout_log = rollout_log
+        self._say = say
         self._ahead = Lookahead() if overlap else None
         self._survivor_decay = survivor_decay
         # With one update a batch the weights of the update are those of the sampler: the ratio is then read off the
@@ -189,7 +194,9 @@ class LengthTrainer(GRPOTrainer):  # type: ignore[misc]  # TRL is untyped
         for row, completion in zip(inputs, done, strict=True):
             row["is_truncated"] = completion.is_truncated
             row["is_failed"] = completion.finish is FinishReason.ERROR
-        rewards: torch.Tensor = super()._calculate_rewards(inputs, prompts, completions, completion_ids_list)
+        others = " or another trainer process" if world_size() > 1 else ""
+        with named_wait(f"the rewards ({self.reward_func_names[0]}){others}", self._say):
+            rewards: torch.Tensor = super()._calculate_rewards(inputs, prompts, completions, completion_ids_list)
         start = rank() * len(done)
         own = rewards[start : start + len(done), 0].tolist()
         self._own_rewards = [None if math.isnan(value) else value for value in own]
@@ -253,8 +260,7 @@ class LengthTrainer(GRPOTrainer):  # type: ignore[misc]  # TRL is untyped
         """Packed rows, or where they cannot be packed padded ones, under the longest prompt as TRL pads them."""
         prompts, completions = row_lengths(batch["prompt_mask"]), row_lengths(batch["completion_mask"])
         if self.packing_obstacle is None:
-            keys = [tuple(row) for row in (batch["prompt_ids"] * batch["prompt_mask"]).tolist()]
-            return pack_micro_batches(keys, prompts, completions, self._micro_batch_tokens)
+            return pack_micro_batches(prompt_keys(batch), prompts, completions, self._micro_batch_tokens)
         lengths = [max(prompts) + length for length in completions]
         on_cpu = self.accelerator.device.type == "cpu"
         return pad_micro_batches(

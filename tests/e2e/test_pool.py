@@ -39,10 +39,12 @@ def pool() -> Iterator[Any]:
     disconnect()
 
 
-def generate(pool: Any, *, long: bool = False, on_completion: Any = None) -> list[Completion]:
-    """Eight greedy completions of 16 tokens, or 24 sampled ones of 48."""
+def generate(pool: Any, *, long: bool = False, times: int = 1, on_completion: Any = None) -> list[Completion]:
+    """Eight greedy completions of 16 tokens, or 24 sampled ones of 48; or so many times more."""
     tokenizer = load_tokenizer(ModelConfig(name=BUNDLED))
-    words = ("rain", "bread", "a lighthouse", "chess", "winter", "the moon", "a train", "tea") * (3 if long else 1)
+    words = ("rain", "bread", "a lighthouse", "chess", "winter", "the moon", "a train", "tea") * (
+        3 * times if long else times
+    )
     prompts = [tokenizer.prompt_ids([{"role": "user", "content": f"Tell me of {word}."}]) for word in words]
     sampling = Sampling(max_tokens=48) if long else GREEDY
     requests = [Request(str(i), ids, sampling) for i, ids in enumerate(prompts)]
@@ -125,16 +127,22 @@ def test_a_killed_engine_is_replaced_and_nothing_is_lost(pool: Any) -> None:
     pool.sync_weights(state)
 
 
-def test_a_hung_engine_is_named_and_replaced(pool: Any) -> None:
+def test_a_hung_engine_is_named_and_replaced_while_the_other_works(pool: Any) -> None:
     victim, *_ = pool.engine_pids()
-    replaced = pool.replaced
+    replaced, heard = pool.replaced, len(SAID)
+    ends: list[tuple[bool, str]] = []
+
+    def note(completion: Completion) -> None:
+        ends.append((any("is replaced" in line for line in SAID[heard:]), completion.engine))
+
     pool.stall_seconds = 6.0
     os.kill(victim, signal.SIGSTOP)
     try:
-        done = generate(pool, long=True)
+        done = generate(pool, long=True, times=3, on_completion=note)
     finally:
         pool.stall_seconds = 300.0
-    assert len({c.request_id for c in done}) == 24
+    assert (True, "engine-1") in ends, ends  # it was not waited for until nothing else was to do
+    assert len({c.request_id for c in done}) == 72
     assert {c.finish for c in done} <= {FinishReason.EOS, FinishReason.LIMIT}
     assert pool.replaced == replaced + 1
     assert any("no answer for" in line for line in SAID)

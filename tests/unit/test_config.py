@@ -60,6 +60,7 @@ def test_refusals(tmp_path: Path, text: str, match: str) -> None:
         ("trainer.learning_rate=fast", "TRL wants float, found str"),
         ("trainer.seed=1", "set run.seed"),
         ("trainer.vllm_mode=server", "see the rollout section"),
+        ("trainer.logging_steps=10", "every step is logged"),
         ("trainer.num_generations=7", "7 does not divide the generation batch 128"),
         ("trainer.steps_per_generation=2", "train.keep_best  needs trainer.steps_per_generation = 1"),
         ("trainer.scale_rewards=group", "= group has no effect with train.survivor_decay"),
@@ -123,7 +124,7 @@ def test_the_explained_text_is_the_config(tmp_path: Path) -> None:
     config = load_config(RECIPES[0], ["prompts.wordings=['{request}\u2028{length}\x85']"])
     path = tmp_path / "again.yaml"
     path.write_text(explained_yaml(config), encoding="utf-8")
-    assert "# Padded tokens of one forward" in path.read_text(encoding="utf-8")
+    assert "# Tokens of one forward" in path.read_text(encoding="utf-8")
     assert load_config(path) == config
 
 

@@ -8,7 +8,7 @@ import pytest
 
 from lengthctl.config import Config, load_config
 from lengthctl.errors import RunFolderError
-from lengthctl.rundir import RunFolder, write_atomic, write_json
+from lengthctl.rundir import RESOLVED_CONFIG, RunFolder, write_atomic, write_json
 
 RECIPE = Path(__file__).parents[2] / "configs" / "quickstart.yaml"
 
@@ -17,8 +17,22 @@ def config(folder: Path, *overrides: str) -> Config:
     return load_config(RECIPE, [f"run.dir={folder}", *overrides])
 
 
+def begun(folder: Path, name: str = "quick") -> RunFolder:
+    """A run that got past its start."""
+    run = RunFolder.create(config(folder), name)
+    run.begin()
+    return run
+
+
+def resumed(path: Path, *overrides: str) -> None:
+    """The same, on resume."""
+    run = RunFolder.resume(path, config(path.parent, *overrides))
+    run.begin()
+    run.close()
+
+
 def test_a_used_folder_is_refused_with_the_ways_out(tmp_path: Path) -> None:
-    RunFolder.create(config(tmp_path), "quick").close()
+    begun(tmp_path).close()
     with pytest.raises(RunFolderError, match=r"--resume .*--clean.*run\.name"):
         RunFolder.create(config(tmp_path), "quick")
     (tmp_path / "quick" / "samples").mkdir()
@@ -43,28 +57,49 @@ def test_a_folder_that_cannot_be_made_is_named(tmp_path: Path) -> None:
         RunFolder.create(config(tmp_path / "file"), "quick")
 
 
-def test_more_steps_drop_the_results_of_fewer(tmp_path: Path) -> None:
-    run = RunFolder.create(config(tmp_path), "quick")
+def test_more_steps_drop_the_results_of_fewer_once_they_begin(tmp_path: Path) -> None:
+    run = begun(tmp_path)
     run.close()
     run.summary.write_text("{}")
-    RunFolder.resume(run.path, config(tmp_path, "run.name=quick")).close()
+    resumed(run.path, "run.name=quick")
     assert run.summary.exists()
-    RunFolder.resume(run.path, config(tmp_path, "trainer.max_steps=500")).close()
+    assert run.is_finished
+    before = (run.path / RESOLVED_CONFIG).read_text()
+    more = RunFolder.resume(run.path, config(tmp_path, "trainer.max_steps=500"))
+    assert not more.is_finished
+    more.close()  # refused later, by versions, prompts or Ray
+    assert run.summary.exists()
+    assert (run.path / RESOLVED_CONFIG).read_text() == before
+    resumed(run.path, "trainer.max_steps=500")
     assert not run.summary.exists()
 
 
-def test_a_folder_in_use_is_named(tmp_path: Path) -> None:
+def test_a_start_that_failed_leaves_no_used_folder(tmp_path: Path) -> None:
     run = RunFolder.create(config(tmp_path), "quick")
+    for name in ("env.json", "prompts.json", "error.txt"):
+        (run.path / name).write_text("{}")
+    run.close()
+    with pytest.raises(RunFolderError, match="holds no run"):
+        RunFolder.resume(run.path, config(tmp_path))
+    again = begun(tmp_path)
+    assert not (again.path / "prompts.json").exists()
+    again.close()
+
+
+def test_a_folder_in_use_is_named(tmp_path: Path) -> None:
+    run = begun(tmp_path)
     with pytest.raises(RunFolderError, match="in use by process"):
         RunFolder.resume(run.path, config(tmp_path))
+    with pytest.raises(RunFolderError, match="in use by process"):
+        RunFolder.create(config(tmp_path), "quick")
     run.close()
     RunFolder.resume(run.path, config(tmp_path)).close()
 
 
 def test_only_more_steps_on_resume(tmp_path: Path) -> None:
-    RunFolder.create(config(tmp_path), "quick").close()
+    begun(tmp_path).close()
     path = tmp_path / "quick"
-    RunFolder.resume(path, config(tmp_path, "trainer.max_steps=500")).close()
+    resumed(path, "trainer.max_steps=500")
     with pytest.raises(RunFolderError, match=r"max_steps: 500 -> 3"):
         RunFolder.resume(path, config(tmp_path, "trainer.max_steps=3"))
     with pytest.raises(RunFolderError, match=r"run\.seed: 42 -> 1"):

@@ -8,7 +8,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lengthctl.train.batching import MicroBatch, pack_micro_batches, pad_micro_batches, row_lengths, take_rows
+from lengthctl.train.batching import (
+    MicroBatch,
+    pack_micro_batches,
+    pad_micro_batches,
+    prompt_keys,
+    row_lengths,
+    take_rows,
+)
 
 ROWS = st.lists(st.tuples(st.integers(0, 5), st.integers(1, 200)), min_size=1, max_size=40)
 PROMPT_TOKENS = (1, 5, 30, 60, 100, 300)
@@ -60,6 +67,14 @@ def test_padded_micro_batches_are_the_cheapest_division(lengths: list[int], budg
 @given(st.lists(st.integers(1, 300), min_size=1, max_size=30))
 def test_no_budget_is_one_batch(lengths: list[int]) -> None:
     assert len(pad_micro_batches(lengths, None)) == 1
+
+
+def test_padding_is_no_token_of_a_prompt() -> None:
+    torch = pytest.importorskip("torch")
+    ids = torch.tensor([[0, 0, 7], [0, 0, 7], [0, 0, 7], [9, 0, 7]])
+    mask = torch.tensor([[0, 0, 1], [0, 1, 1], [0, 0, 1], [0, 1, 1]])
+    keys = prompt_keys({"prompt_ids": ids, "prompt_mask": mask})
+    assert keys[0] == keys[2] != keys[1] == keys[3]
 
 
 def test_rows_are_trimmed_to_their_own_longest() -> None:

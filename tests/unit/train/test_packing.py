@@ -167,8 +167,58 @@ def test_a_model_that_takes_no_segments_is_found_out() -> None:
     assert "refuses" in obstacle
 
 
-def test_dropout_in_attention_is_an_obstacle() -> None:
-    assert "dropout" in (packing_obstacle(tiny_model(attention_dropout=0.1), 0.7) or "")
+def other_model(family: str, **changes: Any) -> Any:
+    """A few thousand weights of another architecture, by the name of its transformers classes."""
+    import transformers
+
+    torch.manual_seed(0)
+    size = {"hidden_size": 32, "intermediate_size": 48, "num_hidden_layers": 2, "num_attention_heads": 4}
+    if family == "GPT2":
+        size = {"n_embd": 32, "n_layer": 2, "n_head": 4}
+    elif family != "GPTNeoX":
+        size |= {"num_key_value_heads": 2, "head_dim": 8}
+    ids = {"bos_token_id": 1, "eos_token_id": 2, "pad_token_id": 0}
+    config = getattr(transformers, f"{family}Config")(vocab_size=97, **size, **ids, **changes)
+    name = f"{family}LMHeadModel" if family == "GPT2" else f"{family}ForCausalLM"
+    model = getattr(transformers, name)._from_config(config, attn_implementation="eager")
+    add_packed_head(model, 0.7)
+    return model
+
+
+@pytest.mark.parametrize(
+    ("family", "changes"),
+    [
+        ("Qwen2", {}),
+        ("Qwen3", {}),
+        ("Mistral", {"sliding_window": None}),
+        ("Phi3", {}),
+        ("GPTNeoX", {}),
+        ("GPT2", {"attn_pdrop": 0.0, "resid_pdrop": 0.0, "embd_pdrop": 0.0}),
+    ],
+)
+def test_other_architectures_pack(family: str, changes: dict[str, Any]) -> None:
+    model, batch = other_model(family, **changes).eval(), make_batch()
+    wanted = separate_logprobs(model, batch)
+    assert packing_obstacle(model, 0.7) is None
+    assert torch.allclose(packed_logprobs(model, pack_rows(batch, [[0, 1], [2, 3, 4]]))[0], wanted, atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("family", "changes", "why"),
+    [
+        ("Qwen2", {"use_sliding_window": True, "sliding_window": 64, "max_window_layers": 1}, "window"),
+        ("Mistral", {"sliding_window": 64}, "window"),
+        ("Gemma2", {}, "window"),
+        ("Gemma2", {"layer_types": ["full_attention"] * 2}, "softcap"),
+        ("Llama", {"rope_parameters": {"rope_type": "dynamic", "factor": 2.0, "rope_theta": 10000.0}}, "rope"),
+        ("Llama", {"attention_dropout": 0.1}, "dropout"),
+        ("GPT2", {}, "dropout"),
+    ],
+)
+def test_what_a_flat_row_would_change_is_an_obstacle(family: str, changes: dict[str, Any], why: str) -> None:
+    model = other_model(family, **changes)
+    assert why in (packing_obstacle(model, 0.7) or "")
+    assert model.config._attn_implementation == "eager"
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64, torch.bfloat16])
