@@ -22,15 +22,7 @@ from lengthctl.length import Target
 from lengthctl.records import Completion, FinishReason
 from lengthctl.rewards.combine import Combined
 from lengthctl.train.adherence_log import step_adherence
-from lengthctl.train.batching import (
-    MicroBatch,
-    loss_share,
-    pack_micro_batches,
-    pad_micro_batches,
-    prompt_keys,
-    row_lengths,
-    take_rows,
-)
+from lengthctl.train.batching import loss_share, plan_update, row_lengths, take_rows
 from lengthctl.train.epoch_sampler import EpochSampler
 from lengthctl.train.estimators import survivor_advantages
 from lengthctl.train.generation import PoolGeneration
@@ -43,11 +35,6 @@ from lengthctl.train.selection import select_extremes
 from lengthctl.train.watch import named_wait
 
 __all__ = ["LengthTrainer"]
-
-
-_BATCH_COST, _BATCH_COST_ON_GPU = 48.0, 2048.0
-"""Tokens that one more backward is worth: on a CPU it adds every gradient to those before (a gigabyte of traffic for
-135M weights), on a GPU it starts hundreds of kernels. Estimates."""
 
 
 class LengthTrainer(GRPOTrainer):  # type: ignore[misc]  # TRL is untyped
@@ -232,7 +219,7 @@ class LengthTrainer(GRPOTrainer):  # type: ignore[misc]  # TRL is untyped
         batch = self._prepare_inputs(inputs)
         prepared = time.perf_counter()
         total = torch.zeros((), device=self.accelerator.device)
-        planned = self._plan(batch)
+        planned = plan_update(batch, self._micro_batch_tokens, packed=self.packing_obstacle is None)
         earlier = {name: len(values) for name, values in self._metrics["train"].items()}
         for left, plan in zip(reversed(range(len(planned))), planned, strict=True):
             micro = take_rows(batch, plan.rows)
@@ -255,17 +242,6 @@ class LengthTrainer(GRPOTrainer):  # type: ignore[misc]  # TRL is untyped
         metrics["speed/train_computed_fraction"].append(computed / rows)
         metrics["speed/train_padding_fraction"].append(1 - sum(plan.needed for plan in planned) / computed)
         return total
-
-    def _plan(self, batch: dict[str, Any]) -> list[MicroBatch]:
-        """Packed rows, or where they cannot be packed padded ones, under the longest prompt as TRL pads them."""
-        prompts, completions = row_lengths(batch["prompt_mask"]), row_lengths(batch["completion_mask"])
-        if self.packing_obstacle is None:
-            return pack_micro_batches(prompt_keys(batch), prompts, completions, self._micro_batch_tokens)
-        lengths = [max(prompts) + length for length in completions]
-        on_cpu = self.accelerator.device.type == "cpu"
-        return pad_micro_batches(
-            lengths, self._micro_batch_tokens, batch_cost=_BATCH_COST if on_cpu else _BATCH_COST_ON_GPU
-        )
 
     def _compute_loss(self, model: Any, inputs: dict[str, Any]) -> torch.Tensor:
         """Adds: the share of a micro-batch, and the batch in view of the forward below."""
