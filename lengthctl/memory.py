@@ -8,7 +8,7 @@ import threading
 from contextlib import suppress
 from pathlib import Path
 
-__all__ = ["MemoryMonitor", "keep_freed_memory", "release_freed_memory", "total_memory"]
+__all__ = ["MemoryMonitor", "keep_freed_memory", "memory_is_short", "release_freed_memory", "total_memory"]
 
 _PERIOD_SECONDS = 1.0
 
@@ -36,6 +36,14 @@ def release_freed_memory() -> None:
     blocks of many sizes do not scatter over ever more memory. Does nothing on other C libraries."""
     with suppress(OSError, AttributeError):
         ctypes.CDLL("libc.so.6").malloc_trim(0)
+
+
+def memory_is_short() -> bool:
+    """Less than a quarter of this machine's memory is available."""
+    import psutil
+
+    memory = psutil.virtual_memory()
+    return bool(memory.available < memory.total / 4)
 
 
 def total_memory() -> int:

@@ -227,6 +227,9 @@ class TrainConfig(Section):
     micro_batch_tokens: int | None = Field(4096, ge=1)
     """Tokens of one forward, a shared prompt counted once (and padding, where rows cannot be packed); None takes a
     batch whole."""
+    release_memory: bool = False
+    """Give freed memory back to the system after every update: several GiB less between steps, and on a CPU a third
+    more time for the update, which pages them in again. False: only when the machine is short of memory."""
     overlap: bool = False
     """Draw the next step's completions while this one is learned from. They come from weights one step old, which the
     importance ratio corrects. Pays where engines and trainer have cores or devices of their own."""

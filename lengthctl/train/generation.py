@@ -11,7 +11,7 @@ from typing import Any
 
 from lengthctl.errors import EngineError, WeightSyncError
 from lengthctl.length import Target
-from lengthctl.memory import release_freed_memory
+from lengthctl.memory import memory_is_short, release_freed_memory
 from lengthctl.records import Completion
 from lengthctl.rollout.backend import OnCompletion, Request, Sampling, request_seed
 from lengthctl.rollout.pool import RolloutPool
@@ -43,7 +43,9 @@ class PoolGeneration:
         stop: StopPolicy | None = None,
         *,
         reproducible: bool = False,
+        release_memory: bool = False,
     ) -> None:
+        self._release_memory = release_memory
         self._reproducible = reproducible
         self._stop = stop
         self._pool = pool
@@ -68,7 +70,8 @@ class PoolGeneration:
 
     def sync_weights(self) -> None:
         """Send the trainer's weights to every engine."""
-        release_freed_memory()
+        if self._release_memory or memory_is_short():
+            release_freed_memory()
         self._wait_for_errand()
         started = time.perf_counter()
         state = trained_state(self._trainer, "cpu" if self._pool is None else self._pool.weight_device)

@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from types import SimpleNamespace
 
-from lengthctl.memory import MemoryMonitor, total_memory
+import psutil
+import pytest
+
+from lengthctl.memory import MemoryMonitor, memory_is_short, total_memory
 
 
 def test_peak_covers_this_process() -> None:
@@ -43,3 +47,9 @@ print(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)
 """
     out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
     assert int(out.stdout) < 1000, out.stderr  # 64 MiB are 16,384 pages
+
+
+def test_a_machine_is_short_below_a_quarter(monkeypatch: pytest.MonkeyPatch) -> None:
+    for available, short in ((24, True), (26, False)):
+        monkeypatch.setattr(psutil, "virtual_memory", lambda a=available: SimpleNamespace(total=100, available=a))
+        assert memory_is_short() is short
