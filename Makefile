@@ -16,7 +16,7 @@ $(VENV)/.engine: requirements/$(ENGINE).txt pyproject.toml
 	$(PY) -m pip install --quiet --no-deps -r requirements/$(ENGINE).txt
 	@$(PY) -c "import torch" || { \
 	  echo "torch does not import: on a machine without a GPU a CPU build of torch 2.13.0 is needed."; \
-	  echo "Tell pip of an index that has one (see pip's option --extra-index-url, or PIP_EXTRA_INDEX_URL),"; \
+	  echo "Tell pip of a further index that has one (pip install --help, Package Index Options),"; \
 	  echo "remove $(VENV) and run make again."; exit 1; }
 	$(PY) -m pip install --quiet --no-deps --no-build-isolation --editable .
 	@touch $@

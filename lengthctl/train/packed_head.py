@@ -102,9 +102,10 @@ def packing_obstacle(model: Any, temperature: float) -> str | None:
             plain = _plain_logprobs(model, batch, temperature)
             register_packed_attention()
             model.set_attn_implementation(PACKED_ATTENTION)
-            packed, _ = packed_logprobs(model, pack_rows(batch, [[0, 1], [2]]))
+            rows = pack_rows(batch, [[0, 1], [2]])
+            packed, _ = packed_logprobs(model, rows)
             model.train()  # dropout in the attention refuses itself
-            packed_logprobs(model, pack_rows(batch, [[0, 1], [2]]))
+            packed_logprobs(model, rows)
         gap = float((packed - plain).abs().max())
         obstacle = None if gap <= _TOLERANCE else f"packed and separate rows differ by {gap:.2g} in logprob"
     except (TypeError, ValueError, RuntimeError, AttributeError) as error:  # of the model's code: it takes no segments

@@ -225,8 +225,7 @@ class LengthTrainer(GRPOTrainer):  # type: ignore[misc]  # TRL is untyped
             micro = take_rows(batch, plan.rows)
             micro["loss_share"] = loss_share(self.loss_type, micro, batch, self._normaliser_rows)
             if self.packing_obstacle is None:
-                places = iter(range(len(micro["completion_ids"])))
-                micro["packs"] = [[next(places) for _ in pack] for pack in plan.packs]
+                micro["packs"] = plan.places
             # Processes differ in micro-batches: they meet once, in the last backward.
             with self.accelerator.no_sync(model) if left else nullcontext(), gathering_nothing(self.accelerator):
                 total += super(GRPOTrainer, self).training_step(model, micro, num_items_in_batch)

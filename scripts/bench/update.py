@@ -61,10 +61,8 @@ def packed_update(model: Any, batch: dict[str, torch.Tensor]) -> None:
     keys = [row // MEMBERS for row in range(len(prompts))]
     for plan in pack_micro_batches(keys, prompts, completions, BUDGET):
         part = take_rows(batch, plan.rows)
-        places = iter(range(len(part["prompt_ids"])))
-        rows = [[next(places) for _ in pack] for pack in plan.packs]
         with torch.autocast("cpu", dtype=torch.bfloat16):
-            batch_logprobs(model, part, rows)[0].sum().backward()
+            batch_logprobs(model, part, plan.places)[0].sum().backward()
 
 
 def seconds(

@@ -32,6 +32,7 @@ def test_micro_batches_hold_each_row_once_within_the_budget(rows: list[tuple[int
     batches = packed(rows, budget)
     assert sorted(row for batch in batches for row in batch.rows) == list(range(len(rows)))
     for batch in batches:
+        assert [[batch.rows[place] for place in pack] for pack in batch.places] == [list(pack) for pack in batch.packs]
         prompts = [{rows[row][0] for row in pack} for pack in batch.packs]
         assert all(len(asked) == 1 for asked in prompts)
         tokens = sum(PROMPT_TOKENS[p] for asked in prompts for p in asked) + sum(rows[row][1] for row in batch.rows)
