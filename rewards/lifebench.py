@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 
-from lengthctl.length import Target, relative_deviation
+from lengthctl.length import Target
 from lengthctl.registry import register
 from lengthctl.rewards.length_reward import LengthReward
+from lengthctl.scoring import lifebench_score
 
 __all__ = ["LifeBenchReward"]
 
@@ -15,7 +15,7 @@ __all__ = ["LifeBenchReward"]
 @register("reward", "lifebench")
 @dataclass(frozen=True)
 class LifeBenchReward(LengthReward):
-    """exp(5 e) when too short, exp(-2 e) when too long: the short side is 2.5 times steeper.
+    """LIFEBench's score / 100, see `scoring.lifebench_score`: the short side is 2.5 times steeper.
 
     Length in the target's unit; result in [0, 1], 0 for an empty text, None for a row without target.
     Source: LIFEBench, arXiv 2505.16234; its released code passes percent, we pass the fraction.
@@ -23,5 +23,4 @@ class LifeBenchReward(LengthReward):
 
     def shape(self, length: int, target: Target) -> float:
         """See the class."""
-        e = relative_deviation(length, target)
-        return math.exp(5 * e if e < 0 else -2 * e)
+        return lifebench_score(length, target)

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from lengthctl.length import Target
 from lengthctl.registry import register
 from lengthctl.rewards.length_reward import LengthReward
+from lengthctl.scoring import s_l
 
 __all__ = ["LengthScoreReward"]
 
@@ -14,7 +15,7 @@ __all__ = ["LengthScoreReward"]
 @register("reward", "s_l")
 @dataclass(frozen=True)
 class LengthScoreReward(LengthReward):
-    """LongBench-Write's S_l / 100: too long 1 - (n/T - 1)/3, too short 1 - (T/n - 1)/2, not below 0.
+    """LongBench-Write's S_l / 100, see `scoring.s_l`.
 
     Length in the target's unit; result in [0, 1], 0 for an empty text, None for a row without target.
     Source: LongWriter, arXiv 2408.07055. Zero below T/3 and above 4T.
@@ -22,5 +23,4 @@ class LengthScoreReward(LengthReward):
 
     def shape(self, length: int, target: Target) -> float:
         """See the class."""
-        ratio = length / target.reference(length)
-        return max(0.0, 1 - (ratio - 1) / 3 if ratio > 1 else 1 - (1 / ratio - 1) / 2)
+        return s_l(length, target)

@@ -12,7 +12,8 @@ import math
 import random
 import statistics
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from lengthctl.length import Target, Unit
@@ -37,15 +38,36 @@ def make_requests(seed: int) -> tuple[list[Request], dict[str, int]]:
     return requests, lengths
 
 
-def makespan(requests: list[Request], lengths: dict[str, int], expect: str) -> int:
-    """Steps until all are done; `expect` is `first come`, `ours` or `oracle`."""
-    predictor = LengthPredictor()
-    guess: Callable[[Request], float] = predictor.expect
-    if expect == "oracle":
-        guess = lambda request: float(lengths[request.id])  # noqa: E731
-    scheduler = Scheduler(guess, longest_first=expect != "first come")
-    for engine in range(ENGINES):
-        scheduler.add_engine(str(engine), SLOTS)
+@dataclass(frozen=True)
+class Fleet:
+    """Engines of equal size that tell every `stride` steps what they have."""
+
+    engines: int = ENGINES
+    slots: int = SLOTS
+    stride: int = 1
+
+
+def replay(
+    requests: Sequence[Request],
+    lengths: Mapping[str, int],
+    predictor: LengthPredictor,
+    guess: Callable[[Request], float] | None = None,
+    *,
+    fleet: Fleet = Fleet(),
+    longest_first: bool = True,
+) -> int:
+    """Steps until all requests are done.
+
+    Args:
+        lengths: tokens that each request will take.
+        predictor: learns from each completion.
+        guess: expected tokens of a request; None asks the predictor.
+        longest_first: False keeps the order of arrival.
+    """
+    scheduler = Scheduler(guess or predictor.expect, longest_first=longest_first)
+    names = [str(engine) for engine in range(fleet.engines)]
+    for name in names:
+        scheduler.add_engine(name, fleet.slots)
     scheduler.submit(requests)
     by_id = {request.id: request for request in requests}
     left: dict[str, int] = {}
@@ -53,17 +75,23 @@ def makespan(requests: list[Request], lengths: dict[str, int], expect: str) -> i
     while scheduler.unfinished:
         for made in scheduler.assign():
             left[made.request.id] = lengths[made.request.id]
-        scheduler.rebalance([str(engine) for engine in range(ENGINES)])
-        stride = min(left.values())  # nothing changes until the next request ends
-        steps += stride
+        scheduler.rebalance(names)
+        # nothing changes until the next request ends
+        done = fleet.stride * math.ceil(min(left.values()) / fleet.stride)
+        steps += min(done, max(left.values()))
         for request_id in list(left):
-            left[request_id] -= stride
-            scheduler.progress(request_id, stride)
-            if not left[request_id]:
+            scheduler.progress(request_id, min(done, left[request_id]))
+            left[request_id] -= done
+            if left[request_id] <= 0:
                 del left[request_id]
                 scheduler.close(request_id)
                 predictor.observe(by_id[request_id], lengths[request_id])
     return steps
+
+
+def oracle(lengths: Mapping[str, int]) -> Callable[[Request], float]:
+    """Knows every length."""
+    return lambda request: float(lengths[request.id])
 
 
 def measure() -> dict[str, float | list[float]]:
@@ -72,7 +100,11 @@ def measure() -> dict[str, float | list[float]]:
     rows = []
     for seed in range(SEEDS):
         requests, lengths = make_requests(seed)
-        spans = {way: makespan(requests, lengths, way) for way in ("first come", "ours", "oracle")}
+        spans = {
+            "first come": replay(requests, lengths, LengthPredictor(), longest_first=False),
+            "ours": replay(requests, lengths, LengthPredictor()),
+            "oracle": replay(requests, lengths, LengthPredictor(), oracle(lengths)),
+        }
         bound = max(max(lengths.values()), math.ceil(sum(lengths.values()) / (ENGINES * SLOTS)))
         rows.append(
             {

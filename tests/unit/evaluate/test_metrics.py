@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
-import pytest
+import random
 
-from lengthctl.evaluate.metrics import adherence, compare, summarise
-from lengthctl.length import Target
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from lengthctl.evaluate.metrics import LOGGED, MEASURES, adherence, compare, summarise
+from lengthctl.length import Relation, Target
 from lengthctl.scoring import Scored, score_text
 
 # (target, words, PM, FM) by hand from Ruler's bands.
@@ -59,3 +63,56 @@ def test_scored_round_trips() -> None:
 def test_nothing_is_not_zero() -> None:
     with pytest.raises(ValueError, match="no completions"):
         summarise([], 0)
+
+
+def test_the_training_log_keeps_its_measures() -> None:
+    keys = {key.rpartition("/")[2] for key in adherence([scored(10, 12)])}
+    assert keys == set(LOGGED)
+    assert set(LOGGED) < set(MEASURES)
+
+
+def test_further_measures_by_hand() -> None:
+    rows = [scored(100, n, str(n)) for n in (95, 90, 100, 81, 150)]
+    overall = summarise(rows, 0)["overall"]
+    found = {name: overall[name]["value"] for name in ("within_5", "within_10", "within_20")}
+    assert found == pytest.approx({"within_5": 0.4, "within_10": 0.6, "within_20": 0.8})
+    assert overall["lifebench_deviation"]["value"] == pytest.approx((0.05 + 0.1 + 0.19 + 0.5) / 5)
+    assert overall["s_l"]["value"] == pytest.approx(sum(row.s_l for row in rows) / 5)
+    assert overall["finished"]["value"] == 0
+    assert overall["mean_drawn_tokens"]["value"] == overall["mean_tokens"]["value"] == pytest.approx(516 / 5)
+
+
+def test_a_measure_that_applies_to_none_is_left_out() -> None:
+    overall = summarise([score_text("a b", Target(10), prompt_id="p", tokens=0, is_truncated=False)], 0)["overall"]
+    assert not {"violation", "mean_tokens", "mean_drawn_tokens"} & set(overall)
+    assert {"pm", "s_l", "cut"} <= set(overall)
+
+
+def test_rows_without_the_measure_are_left_out_of_its_mean() -> None:
+    limit = Target(10, Relation.AT_MOST)
+    kept, broken = (score_text("w " * n, limit, prompt_id=f"p{n}", tokens=1, is_truncated=False) for n in (9, 11))
+    rows = [kept, broken, *(scored(50, 50, f"q{i}") for i in range(30))]
+    violation = summarise(rows, 0)["overall"]["violation"]
+    assert violation == {"value": 0.5, "low": 0.0, "high": 1.0, "n": 2}
+    change = compare(rows, [kept, kept, *rows[1:]], 0)
+    assert change["violation"]["n"] == 3
+    assert change["by_target"]["<=10"]["violation"]["value"] == pytest.approx(1 / 3 - 1 / 2)
+    assert "violation" not in change["by_target"]["50"]
+
+
+def test_comparing_passes_over_targets_without_a_common_prompt() -> None:
+    before, after = [scored(10, 9, "a"), scored(50, 9, "b")], [scored(10, 8, "a"), scored(50, 9, "c")]
+    assert list(compare(before, after, 0)["by_target"]) == ["10"]
+    with pytest.raises(ValueError, match="no prompt in common"):
+        compare(before[1:], after[1:], 0)
+
+
+@settings(max_examples=15)
+@given(st.lists(st.tuples(st.integers(0, 30), st.sampled_from("abcd")), min_size=1, max_size=20), st.randoms())
+def test_order_does_not_matter(cases: list[tuple[int, str]], rng: random.Random) -> None:
+    rows = [scored(10 if n % 2 else 30, n, name) for n, name in cases]
+    first, second = summarise(rows, 1), summarise(rng.sample(rows, len(rows)), 1)
+    assert first["overall"]["pm"]["value"] <= first["overall"]["fm"]["value"]
+    assert first["by_target"].keys() == second["by_target"].keys()
+    for name, metric in first["overall"].items():
+        assert second["overall"][name] == pytest.approx(metric, abs=1e-12)
