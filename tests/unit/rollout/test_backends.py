@@ -7,11 +7,11 @@ import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
+from lengthctl.config import EndpointSection
 from lengthctl.errors import DataError, EndpointError
 from lengthctl.records import FinishReason
 from lengthctl.rollout.backend import Request, Sampling
@@ -56,8 +56,8 @@ def endpoint() -> Iterator[str]:
     server.shutdown()
 
 
-def settings(url: str) -> Any:
-    return SimpleNamespace(base_url=url, model="m", concurrency=2, timeout_s=5.0, api_key_env="NO_SUCH_KEY")
+def settings(url: str) -> EndpointSection:
+    return EndpointSection(base_url=url, model="m", concurrency=2, timeout_s=5.0, backoff_s=0.001, api_key_env=None)
 
 
 def test_endpoint_keeps_the_order(endpoint: str) -> None:
