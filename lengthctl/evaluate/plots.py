@@ -1,81 +1,199 @@
-"""Figures of the report as inline SVG: the same data gives the same bytes."""
+"""Figures of the report as inline SVG: one small figure a panel, so that the page can stack them on a phone."""
 
 from __future__ import annotations
 
-import io
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from lengthctl.length import BandKind, ruler_band
+from lengthctl.evaluate.cost import NEAR, Point, pareto_front
+from lengthctl.evaluate.metrics import Metric
+from lengthctl.evaluate.svg import GREY, TEXT, axis_style, drawing, figure_svg
+from lengthctl.length import BandKind, Target, ruler_band
 from lengthctl.scoring import Scored
 
-__all__ = ["curve_figure", "scatter_figure"]
+__all__ = ["CLIP", "curve_figures", "deviation_figure", "pareto_figure", "scatter_figures"]
 
-_BLUE, _ORANGE, _GREY = "#0072b2", "#d55e00", "#999999"  # safe for colour-blind readers
-
-
-def scatter_figure(before: Sequence[Scored], after: Sequence[Scored]) -> str:
-    """Length against target, one panel a side, Ruler's FM band shaded and the target as a bar; log axis of lengths."""
-    from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
-
-    sides = [(name, rows) for name, rows in (("before", before), ("after", after)) if rows]
-    figure, axes = _figure(len(sides), same_scale=True)
-    targets = sorted({s.target for _, rows in sides for s in rows}, key=lambda t: (t.value, t.label))
-    for axis, (name, rows) in zip(axes, sides, strict=True):
-        for x, target in enumerate(targets):
-            band = ruler_band(target, BandKind.FLEXIBLE)
-            top = min(band.high, 4 * target.value)
-            axis.fill_between([x - 0.4, x + 0.4], band.low, top, color=_GREY, alpha=0.3, linewidth=0)
-            axis.plot([x - 0.4, x + 0.4], [target.value] * 2, color="black", linewidth=1.2)
-            lengths = [max(1, s.length) for s in rows if s.target == target]
-            spread = [x - 0.3 + 0.6 * (i * 0.618 % 1) for i in range(len(lengths))]
-            colour, marker = (_ORANGE, "x") if name == "before" else (_BLUE, "o")
-            axis.scatter(spread, lengths, s=12, color=colour, marker=marker, alpha=0.6, linewidths=0.8)
-        axis.set_yscale("log")
-        axis.yaxis.set_major_locator(LogLocator(subs=(1, 3)))
-        axis.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
-        axis.yaxis.set_minor_locator(NullLocator())
-        axis.set_xticks(range(len(targets)), [t.label for t in targets])
-        axis.set_xlabel(f"target ({targets[0].unit})")
-        axis.set_ylabel(f"length ({targets[0].unit}, log)")
-        axis.set_title(f"{name}, n = {len(rows)}")
-    return _svg(figure)
+CLIP = 2.0
+"""Relative deviation beyond which the distribution is not drawn; below it ends at -1, the empty text."""
+_MAX_POINTS = 3000
+"""Completions drawn over all panels; more are thinned evenly."""
+_SMALL, _LARGE = (3.6, 2.7), (4.8, 3.7)
 
 
-def curve_figure(records: Sequence[Mapping[str, Any]], names: Mapping[str, str]) -> str:
-    """One panel a metric over training steps; `names` maps a metric to its label."""
+def scatter_figures(sides: Mapping[str, Sequence[Scored]]) -> list[str]:
+    """Length against target, one figure a side on one scale: Ruler's FM band shaded, the target as a bar.
+
+    The axis of lengths is logarithmic where targets or lengths span more than a decade; an empty text stands at 1 then.
+    """
+    rows = [s for part in sides.values() for s in part]
+    targets = sorted({s.target for s in rows}, key=lambda t: (t.unit, t.value, t.label))
+    values = [max(1, s.length) for s in rows] + [t.value for t in targets]
+    is_log = max(values) > 10 * min(values)
+    low = min(values) * 0.8 if is_log else 0
+    high = max(values) * (1.25 if is_log else 1.05)
+    step = max(1, math.ceil(len(rows) / _MAX_POINTS))
+    out = []
+    with drawing():
+        for place, (name, part) in enumerate(sides.items()):
+            figure, axis = _figure(_SMALL)
+            for x, target in enumerate(targets):
+                lengths = [s.length for s in part if s.target == target][::step]
+                _draw_target(axis, x, target, high)
+                _draw_lengths(axis, x, lengths, place, is_log)
+            if is_log:
+                _log_axis(axis.yaxis)
+            axis.set_ylim(low, high)
+            _name_targets(axis, targets)
+            axis.set_title(f"{_short(name)}, n = {len(part)}")
+            out.append(figure_svg(figure, f"Length against target: {name}"))
+    return out
+
+
+def deviation_figure(sides: Mapping[str, Sequence[float]]) -> str:
+    """Share of completions up to each relative deviation, one line a side; within 5 % is shaded."""
+    from matplotlib.ticker import PercentFormatter
+
+    grid = [k / 100 for k in range(-100, round(CLIP * 100) + 1)]
+    with drawing():
+        figure, axis = _figure(_LARGE)
+        axis.axvspan(-NEAR, NEAR, color=GREY, alpha=0.35, linewidth=0)
+        for place, (name, values) in enumerate(sides.items()):
+            colour, _, dashes = axis_style(place)
+            axis.step(
+                grid,
+                _shares(values, grid),
+                where="post",
+                color=colour,
+                linestyle=dashes,
+                label=_legend(name, len(values)),
+            )
+        axis.set_xlim(-1, CLIP)
+        axis.set_ylim(0, 1)
+        axis.xaxis.set_major_formatter(PercentFormatter(1, symbol=""))
+        axis.yaxis.set_major_formatter(PercentFormatter(1, symbol=""))
+        axis.set_xlabel("relative deviation (%); below 0: too short")
+        axis.set_ylabel("completions up to it (%)")
+        figure.legend(loc="outside lower center", ncols=2, fontsize=9)
+        return figure_svg(figure, "Distribution of the relative deviation")
+
+
+def pareto_figure(points: Sequence[Point], cost: str, value: str, *, higher_is_better: bool) -> str:
+    """Value against cost with 95 % intervals; sides that none beats on both are joined. Values are shares."""
+    from matplotlib.ticker import PercentFormatter
+
+    front = pareto_front(points, higher_is_better=higher_is_better)
+    with drawing():
+        figure, axis = _figure(_LARGE)
+        axis.plot([p.cost.value for p in front], [p.value.value for p in front], color=GREY, linewidth=1.5, zorder=1)
+        for place, point in enumerate(points):
+            colour, marker, _ = axis_style(place)
+            axis.errorbar(
+                [point.cost.value],
+                [point.value.value],
+                xerr=_error(point.cost),
+                yerr=_error(point.value),
+                color=colour,
+                marker=marker,
+                markersize=8,
+                capsize=3,
+                elinewidth=1,
+                linestyle="none",
+                label=_legend(point.name, point.value.n),
+            )
+        costs = [p.cost.value for p in points]
+        if max(costs) > 10 * min(costs) > 0:
+            _log_axis(axis.xaxis)
+        else:
+            axis.set_xlim(left=0)  # a small difference shall look small
+        axis.set_ylim(bottom=0)
+        axis.yaxis.set_major_formatter(PercentFormatter(1, symbol=""))
+        axis.set_xlabel(cost)
+        axis.set_ylabel(value)
+        figure.legend(loc="outside lower center", ncols=2, fontsize=9)
+        return figure_svg(figure, f"{value} against {cost}")
+
+
+def curve_figures(records: Sequence[Mapping[str, Any]], names: Mapping[str, str]) -> list[str]:
+    """One figure a metric over training steps; `names` maps a metric to its label."""
     from matplotlib.ticker import MaxNLocator
 
-    shown = {key: label for key, label in names.items() if any(key in r for r in records)}
-    figure, axes = _figure(max(1, len(shown)))
-    for axis, (key, label) in zip(axes, shown.items(), strict=False):
-        for split, colour, style in (("train", _BLUE, "-"), ("eval", _ORANGE, "o--")):
-            points = [(r["step"], r[key]) for r in records if key in r and r.get("split") == split]
-            if points:
-                axis.plot(*zip(*points, strict=True), style, color=colour, label=split, markersize=4)
-        axis.xaxis.set_major_locator(MaxNLocator(integer=True))
-        axis.set_xlabel("step")
-        axis.set_ylabel(label)
-        axis.legend(frameon=False)
-    return _svg(figure)
+    out = []
+    with drawing():
+        for key, label in names.items():
+            figure, axis = _figure(_SMALL)
+            for place, split in enumerate(("train", "eval")):
+                points = [(r["step"], r[key]) for r in records if key in r and r.get("split") == split]
+                colour, marker, dashes = axis_style(place)
+                if points:
+                    line = {"marker": marker} if split == "eval" or len(points) == 1 else {}
+                    axis.plot(*zip(*points, strict=True), color=colour, linestyle=dashes, label=split, **line)
+            axis.xaxis.set_major_locator(MaxNLocator(nbins=6, integer=True))
+            axis.set_xlabel("step")
+            axis.set_ylabel(label)
+            axis.legend()
+            out.append(figure_svg(figure, f"{label} over training"))
+    return out
 
 
-def _figure(panels: int, *, same_scale: bool = False) -> tuple[Any, list[Any]]:
+def _figure(size: tuple[float, float]) -> tuple[Any, Any]:
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(4.6 * panels, 3.6), layout="constrained")
-    axes = figure.subplots(1, panels, squeeze=False, sharey=same_scale)[0]
-    for axis in axes:
-        axis.grid(alpha=0.25)
-        axis.spines[["top", "right"]].set_visible(False)
-    return figure, list(axes)
+    figure = Figure(figsize=size, layout="constrained")
+    return figure, figure.subplots()
 
 
-def _svg(figure: Any) -> str:
-    import matplotlib
+def _draw_target(axis: Any, x: int, target: Target, high: float) -> None:
+    band = ruler_band(target, BandKind.FLEXIBLE)
+    edges = [x - 0.42, x + 0.42]
+    axis.fill_between(edges, band.low, min(band.high, high), color=GREY, alpha=0.35, linewidth=0)
+    for end in {target.value, target.high or target.value}:
+        axis.plot(edges, [end, end], color=TEXT, linewidth=1.2)
 
-    buffer = io.StringIO()
-    with matplotlib.rc_context({"svg.fonttype": "none", "svg.hashsalt": "lengthctl"}):
-        figure.savefig(buffer, format="svg", metadata={"Date": None})
-    text = buffer.getvalue()
-    return text[text.index("<svg") :]
+
+def _draw_lengths(axis: Any, x: int, lengths: Sequence[int], place: int, is_log: bool) -> None:
+    colour, marker, _ = axis_style(place)
+    spread = [x - 0.32 + 0.64 * (i * 0.618 % 1) for i in range(len(lengths))]  # golden section: even for any number
+    heights = [max(1, length) if is_log else length for length in lengths]
+    axis.plot(spread, heights, linestyle="none", marker=marker, markersize=4, color=colour, alpha=0.65)
+
+
+def _name_targets(axis: Any, targets: Sequence[Target]) -> None:
+    units = {str(t.unit) for t in targets}
+    names = [t.label if len(units) == 1 else f"{t.label} {t.unit}" for t in targets]
+    is_long = sum(map(len, names)) > 24
+    axis.set_xticks(range(len(targets)), names, rotation=45 if is_long else 0, ha="right" if is_long else "center")
+    axis.tick_params("x", length=0)
+    axis.grid(False, axis="x")
+    unit = units.pop() if len(units) == 1 else "its unit"
+    axis.set_xlabel(f"target ({unit})")
+    axis.set_ylabel(f"length ({unit})")
+
+
+def _log_axis(axis: Any) -> None:
+    from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
+
+    axis.axes.set(**{f"{axis.axis_name}scale": "log"})
+    axis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+    axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+    axis.set_minor_locator(NullLocator())
+
+
+def _shares(values: Sequence[float], grid: Sequence[float]) -> list[float]:
+    from bisect import bisect_right
+
+    ordered = sorted(values)
+    return [bisect_right(ordered, x + 1e-9) / len(ordered) for x in grid]
+
+
+def _short(name: str, characters: int = 28) -> str:
+    return name if len(name) <= characters else f"{name[: characters - 13]}\u2026{name[-12:]}"
+
+
+def _error(metric: Metric) -> list[list[float]]:
+    return [[max(0.0, metric.value - metric.low)], [max(0.0, metric.high - metric.value)]]
+
+
+def _legend(name: str, n: int) -> str:
+    """A hair space in front: matplotlib leaves labels out that start with an underscore."""
+    return f"\u200a{_short(name)} (n = {n})"

@@ -1,0 +1,96 @@
+"""What adherence costs: tokens drawn per completion and per hit, and which sides no other beats on both counts."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from lengthctl.evaluate.bootstrap import interval, resampled
+from lengthctl.evaluate.metrics import Metric
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+__all__ = ["NEAR", "Drawn", "Point", "TokenCost", "pareto_front", "token_cost"]
+
+NEAR = 0.05
+"""Absolute relative deviation within which a completion counts as near its target."""
+
+
+@dataclass(frozen=True)
+class Drawn:
+    """Tokens sampled for one completion, discarded ones included, and what came of them."""
+
+    prompt_id: str
+    tokens: int
+    is_fm: bool
+    is_near: bool
+
+
+@dataclass(frozen=True)
+class TokenCost:
+    """95 % intervals by bootstrap over prompts. Of a cost per hit, `n` counts the hits; without any it is infinite."""
+
+    tokens: Metric
+    """Tokens drawn per completion."""
+    per_fm: Metric
+    """Tokens drawn per completion in Ruler's FM band: all that were drawn, divided by the hits."""
+    per_near: Metric
+    """The same per completion within 5 %."""
+
+
+@dataclass(frozen=True)
+class Point:
+    """A side on a trade-off plot: `cost` is better when small."""
+
+    name: str
+    cost: Metric
+    value: Metric
+
+
+def token_cost(drawn: Sequence[Drawn], seed: int) -> TokenCost | None:
+    """Cost of a side's completions; None where no tokens are known."""
+    import numpy as np
+
+    if not any(d.tokens for d in drawn):
+        return None
+    clusters = {name: i for i, name in enumerate(sorted({d.prompt_id for d in drawn}))}
+
+    def sums(measure: Callable[[Drawn], float]) -> NDArray[np.float64]:
+        out = np.zeros(len(clusters))
+        for item in drawn:
+            out[clusters[item.prompt_id]] += measure(item)
+        return out
+
+    weights = resampled(len(clusters), seed)
+    tokens = sums(lambda d: d.tokens)
+    low, high = interval((weights @ tokens) / (weights @ sums(lambda d: 1)))
+
+    def per(hits: NDArray[np.float64]) -> Metric:
+        drawn_tokens = np.maximum(weights @ tokens, 1)  # a draw of prompts without any token has no hit either
+        few, many = interval((weights @ hits) / drawn_tokens)  # hits per token: finite where there are none
+        return Metric(_inverse(hits.sum() / tokens.sum()), _inverse(many), _inverse(few), int(hits.sum()))
+
+    return TokenCost(
+        Metric(float(tokens.sum() / len(drawn)), low, high, len(drawn)),
+        per(sums(lambda d: d.is_fm)),
+        per(sums(lambda d: d.is_near)),
+    )
+
+
+def pareto_front(points: Sequence[Point], *, higher_is_better: bool) -> list[Point]:
+    """Points that no other equals or betters in both cost and value while bettering one; by rising cost."""
+    sign = -1 if higher_is_better else 1
+
+    def beats(a: Point, b: Point) -> bool:
+        one, other = (a.cost.value, sign * a.value.value), (b.cost.value, sign * b.value.value)
+        return one != other and one[0] <= other[0] and one[1] <= other[1]
+
+    return sorted((p for p in points if not any(beats(q, p) for q in points)), key=lambda p: (p.cost.value, p.name))
+
+
+def _inverse(rate: float) -> float:
+    return float(1 / rate) if rate > 0 else math.inf
