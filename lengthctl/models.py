@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import importlib.util
 import os
 import shutil
@@ -39,6 +40,9 @@ CHATML = (
 """Plain ChatML: no default system prompt, so a short request stays short."""
 
 
+_SENTENCE_MARKS = frozenset([".", "!", "?", "...", "\u2026", "\u3002", "\uff01", "\uff1f"])
+
+
 @dataclass(frozen=True)
 class LoadedTokenizer:
     """A tokenizer with the template in force, and the ids that end a completion."""
@@ -50,6 +54,28 @@ class LoadedTokenizer:
         """Ids of a conversation up to the place where the completion begins."""
         ids = self.tokenizer.apply_chat_template(messages, add_generation_prompt=True, return_dict=False)
         return tuple(int(i) for i in ids)
+
+    def encode(self, text: str) -> tuple[int, ...]:
+        """Ids of a plain text, without special tokens around it."""
+        return tuple(int(i) for i in self.tokenizer.encode(text, add_special_tokens=False))
+
+    def single_id(self, text: str) -> int:
+        """The id of a text that is one token.
+
+        Raises:
+            ModelError: it is several, or none.
+        """
+        ids = self.encode(text)
+        if len(ids) != 1:
+            raise ModelError(f"{text!r} is {len(ids)} tokens of this model, and one is needed", "Name another")
+        return ids[0]
+
+    @functools.cached_property
+    def sentence_end_ids(self) -> tuple[int, ...]:
+        """Tokens that are a sentence mark, with or without what closes it and white space."""
+        special = set(self.tokenizer.all_special_ids)
+        pieces = ((i, self.tokenizer.decode([i]).strip()) for i in range(len(self.tokenizer)) if i not in special)
+        return tuple(i for i, piece in pieces if piece and piece.rstrip("\"')\u201d\u2019") in _SENTENCE_MARKS)
 
     def decode(self, ids: Any) -> str:
         """Text without special tokens."""

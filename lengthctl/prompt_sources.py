@@ -15,7 +15,7 @@ from lengthctl.registry import did_you_mean
 if TYPE_CHECKING:
     from lengthctl.config import PromptsConfig
 
-__all__ = ["RESERVED_COLUMNS", "load_seed_prompts"]
+__all__ = ["RESERVED_COLUMNS", "as_messages", "load_seed_prompts"]
 
 _BUILTIN = Path(__file__).parent / "assets" / "prompts.jsonl"
 _ROLES = ("system", "user", "assistant")
@@ -77,7 +77,7 @@ def _read(source: str, config: PromptsConfig, split: Split) -> list[SeedPrompt]:
         if config.column not in row:
             hint = did_you_mean(config.column, row)
             raise DataError(f"{where}: no column {config.column!r}{hint}", "Set prompts.column")
-        messages = _messages(row[config.column], where)
+        messages = as_messages(row[config.column], where)
         columns = {k: v for k, v in row.items() if k != config.column and k not in RESERVED_COLUMNS}
         key = hashlib.sha256(repr(messages).encode()).hexdigest()[:16]
         seeds.setdefault(key, SeedPrompt(key, messages, None, columns))
@@ -101,7 +101,7 @@ def _read_dataset(path: Path, source: str, config: PromptsConfig, split: Split) 
     return [(i, dict(row)) for i, row in enumerate(data, 1)]
 
 
-def _messages(value: object, where: str) -> tuple[Message, ...]:
+def as_messages(value: object, where: str) -> tuple[Message, ...]:
     """A conversation that ends in a user's turn, each turn a text.
 
     Raises:

@@ -16,7 +16,9 @@ __all__ = [
     "SeedPrompt",
     "build_length_prompts",
     "describe_target",
+    "name_unit",
     "stable_hash",
+    "word_length",
 ]
 
 Message = Mapping[str, str]
@@ -46,7 +48,7 @@ class SeedPrompt:
 
 @dataclass(frozen=True)
 class LengthPrompt:
-    """A request with its target worded into the last message."""
+    """A request with its target worded into the last message; `request` is it without."""
 
     id: str
     seed_id: str
@@ -55,13 +57,12 @@ class LengthPrompt:
     wording: int
     topic: str | None = None
     columns: Mapping[str, Any] = field(default_factory=dict)
+    request: tuple[Message, ...] = ()
 
 
 def describe_target(target: Target) -> str:
     """The demand in words, e.g. `about 50 words`, `at most 50 words`, `50 to 80 words`."""
-    unit = _UNIT_NAMES.get(target.unit, "words")
-    if (target.high or target.value) == 1:
-        unit = unit.removesuffix("s")
+    unit = name_unit(target.unit, target.high or target.value)
     match target.relation:
         case Relation.AT_MOST:
             return f"at most {target.value} {unit}"
@@ -71,6 +72,12 @@ def describe_target(target: Target) -> str:
             return f"{target.value} to {target.high} {unit}"
         case Relation.EXACT | Relation.ABOUT:
             return f"about {target.value} {unit}"
+
+
+def name_unit(unit: Unit, count: int) -> str:
+    """The unit as a prompt calls it: `words`, and `word` for one."""
+    name = _UNIT_NAMES.get(unit, "words")
+    return name.removesuffix("s") if count == 1 else name
 
 
 def check_wording(form: str) -> None:
@@ -98,12 +105,19 @@ def build_length_prompts(
     for item in seeds:
         for target in targets:
             wording = stable_hash(f"{seed}|{item.id}|{target.label}") % len(forms)
-            *rest, last = item.messages
-            text = forms[wording].replace("{length}", describe_target(target)).replace("{request}", last["content"])
-            messages = (*rest, {**last, "content": text})
+            messages = word_length(item.messages, target, forms[wording])
             key = f"{item.id}|{target.label}"
-            prompts.append(LengthPrompt(key, item.id, messages, target, wording, item.topic, item.columns))
+            prompts.append(
+                LengthPrompt(key, item.id, messages, target, wording, item.topic, item.columns, item.messages)
+            )
     return prompts
+
+
+def word_length(messages: Sequence[Message], target: Target, wording: str) -> tuple[Message, ...]:
+    """A conversation whose last message asks for the target, in the form of `wording`."""
+    *rest, last = messages
+    text = wording.replace("{length}", describe_target(target)).replace("{request}", last["content"])
+    return (*rest, {**last, "content": text})
 
 
 def stable_hash(text: str) -> int:

@@ -27,6 +27,8 @@ class FinishReason(StrEnum):
     """The cap on completion tokens ended it: a truncation."""
     REWARD_CEILING = "reward_ceiling"
     """Stopped by us because its reward could not change any more."""
+    CLOSED = "closed"
+    """A control ended it where it wanted."""
     BUDGET = "budget"
     """Reasoning tokens were used up and an answer was forced."""
     ERROR = "error"
@@ -50,6 +52,13 @@ class Completion:
     error: str | None = None
     stopped_at: int | None = None
     """Tokens after which its reward could not change any more, as far as that was looked at."""
+    reported_tokens: int = 0
+    """Completion tokens as an endpoint tells them."""
+
+    @property
+    def tokens(self) -> int:
+        """Completion tokens, as far as they are known."""
+        return len(self.token_ids) or self.reported_tokens
 
     @property
     def is_truncated(self) -> bool:

@@ -24,18 +24,20 @@ app = typer.Typer(
 Overrides = Annotated[list[str] | None, typer.Argument(help="key=value, e.g. trainer.learning_rate=2e-5")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout.")]
 
-_result: TextIO = sys.stdout
+_result: TextIO | None = None
+"""The standard output that the command was started with, once file descriptor 1 is another."""
 
 
 def result_stream() -> TextIO:
     """Where results go: the standard output that the command was started with."""
-    return _result
+    return _result or sys.stdout
 
 
 def emit(text: str) -> None:
     """Print a result."""
-    _result.write(text + "\n")
-    _result.flush()
+    out = result_stream()
+    out.write(text + "\n")
+    out.flush()
 
 
 def prepare_heavy() -> None:
@@ -46,11 +48,10 @@ def prepare_heavy() -> None:
     keep_freed_memory()
     os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
     os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
-    if _result is sys.__stdout__:
+    if _result is None:
         sys.stdout.flush()
         _result = os.fdopen(os.dup(1), "w", encoding="utf-8")
         os.dup2(2, 1)
-    signal.signal(signal.SIGTERM, _interrupt)
     from transformers.utils import logging
 
     logging.disable_progress_bar()  # "Loading weights" and the like, between our own lines
@@ -65,6 +66,7 @@ def main() -> NoReturn:
     debug = "--debug" in sys.argv
     if debug:
         sys.argv.remove("--debug")
+    signal.signal(signal.SIGTERM, _interrupt)
     try:
         # typer turns Ctrl-C into the exit code that it returns here
         code = app(standalone_mode=False)

@@ -1,4 +1,4 @@
-"""The verbs that sample and train: `quickstart train eval report`."""
+"""The verbs of a training run: `quickstart train report`."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import typer
 from lengthctl.cli.app import AsJson, Overrides, app, emit, prepare_heavy
 from lengthctl.cli.named import load_named, load_run
 from lengthctl.cli.results import print_run, print_summary
-from lengthctl.errors import ConfigError, LengthctlError, Problem, RunFolderError
+from lengthctl.errors import ConfigError, LengthctlError, Problem
 from lengthctl.exits import write_traceback
 
 if TYPE_CHECKING:
@@ -64,37 +64,6 @@ def train(
         emit(json.dumps(loaded.model_dump(mode="json"), indent=2))
         return
     _train(loaded, Path(config or "run").stem, resume=resume, clean=clean, push=push, as_json=as_json)
-
-
-@app.command(name="eval")
-def evaluate(
-    model: Annotated[str, typer.Argument(help="A run folder, a model folder, a hub id, or the bundled model's name.")],
-    overrides: Overrides = None,
-    recipe: Annotated[
-        str | None, typer.Option("--config", help="Prompts and sampling; default: the run's own, else quickstart.")
-    ] = None,
-    out: Annotated[Path | None, typer.Option(help="Folder for summary, samples and report.")] = None,
-    as_json: AsJson = False,
-) -> None:
-    """Sample a model on held-out prompts and measure how its lengths keep their targets."""
-    from lengthctl.rundir import RESOLVED_CONFIG
-
-    run_model = Path(model) / "model"
-    name = str(run_model) if run_model.is_dir() else model
-    of_training = ["model.chat_template=null", "model.adapter=null", "model.lora=null", "rollout.reward_stop=off"]
-    changes = [*of_training, *(overrides or [])]
-    changes.append(f"model.name={json.dumps(name, ensure_ascii=False)}")  # quoted: the value is read as YAML
-    if out is not None and (out / RESOLVED_CONFIG).is_file():
-        raise RunFolderError(f"{out} holds a run, whose results would be replaced", "Name another folder")
-    own = recipe is None and run_model.is_dir() and (Path(model) / RESOLVED_CONFIG).is_file()
-    config = load_run(Path(model), changes) if own else load_named(recipe or "quickstart", changes)
-    prepare_heavy()
-    from lengthctl.evaluate.report import write_report
-    from lengthctl.pipelines.evaluation import run_evaluation
-    from lengthctl.progress import Narrator
-
-    summary = run_evaluation(config, Narrator(), out=out)
-    print_summary(summary, as_json, write_report(out) if out is not None else None)
 
 
 @app.command()

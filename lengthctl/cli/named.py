@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -10,7 +11,7 @@ from lengthctl.errors import ConfigError, Problem, RunFolderError
 if TYPE_CHECKING:
     from lengthctl.config import Config
 
-__all__ = ["find_recipe", "load_named", "load_run", "recipes"]
+__all__ = ["OF_TRAINING", "find_recipe", "load_named", "load_run", "model_overrides", "recipes"]
 
 
 def load_named(name: str, overrides: list[str] | None) -> Config:
@@ -29,6 +30,22 @@ def load_run(run: Path, overrides: list[str] | None) -> Config:
     if not path.is_file():
         raise RunFolderError(f"{run} holds no run", "`lengthctl ls` lists them")
     return load_config(path, overrides or [])
+
+
+OF_TRAINING = ("model.chat_template=null", "model.adapter=null", "model.lora=null", "rollout.reward_stop=off")
+"""Overrides that take out of a recipe what only its training needs."""
+
+
+def model_overrides(model: str, endpoint: str | None, key_env: str | None) -> list[str]:
+    """Overrides that make a config's model this one: a run folder's, a folder, a hub id, or a model of an endpoint."""
+    quoted = json.dumps(model, ensure_ascii=False)  # the value is read as YAML
+    if endpoint is not None:
+        section = {"base_url": endpoint, "model": model, **({"api_key_env": key_env} if key_env else {})}
+        return ["rollout.backend=endpoint", f"rollout.endpoint={json.dumps(section)}"]
+    trained = Path(model) / "model"
+    if trained.is_dir():
+        quoted = json.dumps(str(trained), ensure_ascii=False)
+    return [f"model.name={quoted}"]
 
 
 def find_recipe(name: str) -> Path:

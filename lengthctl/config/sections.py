@@ -127,9 +127,23 @@ class EndpointSection(Section):
     concurrency: int = Field(8, ge=1)
     """Requests under way at once."""
     timeout_s: float = Field(120.0, gt=0)
-    """Seconds a request may take."""
-    api_key_env: str = "OPENAI_API_KEY"
-    """Environment variable that holds the key; never the key itself."""
+    """Seconds one try of a request may take."""
+    attempts: int = Field(6, ge=1)
+    """Tries of a request that meets a busy, slow, broken or silent server."""
+    backoff_s: float = Field(0.5, gt=0)
+    """Seconds before the second try; doubled for each further one, and spread. A server's Retry-After comes first."""
+    max_backoff_s: float = Field(60.0, gt=0)
+    """Longest wait between two tries, in seconds."""
+    api_key_env: str | None = "OPENAI_API_KEY"
+    """Environment variable that holds the key; never the key itself. Needed where the server is not this machine;
+    null: the server wants no key."""
+
+    @field_validator("base_url")
+    @classmethod
+    def _is_a_web_address(cls, url: str) -> str:
+        if not url.startswith(("http://", "https://")):
+            raise ValueError(f"base_url begins with http:// or https://, found {url!r}")
+        return url
 
 
 class RolloutConfig(Section):
@@ -157,6 +171,8 @@ class RolloutConfig(Section):
     """For backend `endpoint`."""
     script: str | None = None
     """JSONL of completions, for backend `scripted`."""
+    lengths: str | None = None
+    """Table of earlier lengths (`lengthctl eval --out` writes one a side), by which requests are ordered."""
     failure_budget: float = Field(0.02, ge=0, le=1)
     """Share of completions that may fail before the run stops."""
     reward_stop: Literal["off", "measure", "on"] = "off"
@@ -177,6 +193,45 @@ class RolloutConfig(Section):
                 word = "has no effect" if given else "is needed"
                 raise ValueError(f"rollout.{key} {word} with rollout.backend = {self.backend}")
         return self
+
+
+class JudgeConfig(Section):
+    """The model that grades what was written."""
+
+    backend: Literal["endpoint", "vllm", "scripted"] = "endpoint"
+    """The kind of source."""
+    endpoint: EndpointSection | None = None
+    """For backend `endpoint`."""
+    model: ModelConfig | None = None
+    """For backend `vllm`."""
+    script: str | None = None
+    """JSONL of verdicts by item, for backend `scripted`."""
+    attempts: int = Field(3, ge=1)
+    """Verdicts asked for until one can be read."""
+    temperature: float = Field(0.0, ge=0)
+    """Of the first verdict; further ones are drawn at 0.5 at least, so that they differ."""
+    max_tokens: int = Field(1024, ge=1)
+    """Limit of a verdict."""
+    cache: str | None = None
+    """JSONL file that keeps verdicts, so that none is paid for twice; None: nothing is kept."""
+
+    @model_validator(mode="after")
+    def _keys_have_effect(self) -> JudgeConfig:
+        for key, backend in (("endpoint", "endpoint"), ("model", "vllm"), ("script", "scripted")):
+            given = getattr(self, key) is not None
+            if given != (self.backend == backend):
+                word = "has no effect" if given else "is needed"
+                raise ValueError(f"judge.{key} {word} with judge.backend = {self.backend}")
+        return self
+
+    @property
+    def model_name(self) -> str:
+        """What answers, as the cache of verdicts knows it."""
+        if self.endpoint is not None:
+            return self.endpoint.model
+        if self.model is not None:
+            return f"{self.model.name}+{self.model.adapter}" if self.model.adapter else self.model.name
+        return f"script {self.script}"
 
 
 class RewardSpec(Section):
@@ -253,6 +308,18 @@ class EvaluateConfig(Section):
     """Limit; None takes trainer.max_completion_length."""
     limit: int | None = Field(None, ge=1)
     """At most so many held-out prompts."""
+    suite: Literal["prompts", "tlg", "longbench_write", "longen"] = "prompts"
+    """What is asked: the held-out prompts with `prompts.targets`; the same with Ruler's nine targets in Ruler's form;
+    LongBench-Write or LonGen from `data`."""
+    data: str | None = None
+    """Of the last two: a .jsonl, .parquet or .csv file, or a hub id."""
+
+    @model_validator(mode="after")
+    def _data_have_effect(self) -> EvaluateConfig:
+        needed = self.suite in ("longbench_write", "longen")
+        if needed != (self.data is not None):
+            raise ValueError(f"data {'is needed' if needed else 'has no effect'} with suite = {self.suite}")
+        return self
 
 
 class RunConfig(Section):
@@ -280,6 +347,7 @@ class Config(Section):
     prompts: PromptsConfig = PromptsConfig()  # type: ignore[call-arg]
     rollout: RolloutConfig = RolloutConfig()  # type: ignore[call-arg]
     rewards: list[RewardSpec] = Field(min_length=1)
+    judge: JudgeConfig | None = None
     train: TrainConfig = TrainConfig()  # type: ignore[call-arg]
     trainer: dict[str, Any] = {}
     evaluate: EvaluateConfig = EvaluateConfig()  # type: ignore[call-arg]

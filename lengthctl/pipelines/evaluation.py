@@ -1,198 +1,207 @@
-"""Sample a model on prompts and measure how its lengths keep their targets."""
+"""Sample models under controls on the same prompts, and measure how their lengths keep their targets."""
 
 from __future__ import annotations
 
-import json
-from collections import Counter
+import re
+import shlex
+import sys
+import time
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from lengthctl.errors import DataError
-from lengthctl.evaluate.metrics import summarise
-from lengthctl.models import LoadedTokenizer, context_length, load_tokenizer
-from lengthctl.prompt_sources import load_seed_prompts
-from lengthctl.prompts import LengthPrompt, build_length_prompts
-from lengthctl.records import SCHEMA, Completion, FinishReason
-from lengthctl.rollout.backend import Backend, Request, Sampling, request_seed
+from lengthctl.decode.build import parse_control
+from lengthctl.decode.control import Control
+from lengthctl.evaluate.environment import environment
+from lengthctl.evaluate.length_table import write_lengths
+from lengthctl.evaluate.metrics import compare, summarise
+from lengthctl.models import load_tokenizer
+from lengthctl.pipelines.journal import digest
+from lengthctl.pipelines.length_history import predictor_of
+from lengthctl.pipelines.sampling import Sample, completion_limit, context_tokens, sample_prompts
+from lengthctl.pipelines.suites import evaluation_prompts, judge_subjects, suite_facts
+from lengthctl.prompts import LengthPrompt
 from lengthctl.rollout.pool import RolloutPool
-from lengthctl.rundir import write_atomic, write_json
-from lengthctl.scoring import Scored, score_text
+from lengthctl.rundir import write_json
 
 if TYPE_CHECKING:
     from lengthctl.config import Config
     from lengthctl.progress import Narrator
 
-__all__ = ["Sample", "completion_limit", "context_tokens", "evaluation_prompts", "run_evaluation", "sample_prompts"]
-
-_SAMPLE_SEED = 20_260_101
-"""Draws the wording of each held-out prompt: the same for every run, whatever its seed."""
-
-
-def completion_limit(config: Config) -> int:
-    """Limit of evaluation: `evaluate.max_tokens`, else the limit of training."""
-    from lengthctl.train.settings import completion_limit as training_limit
-
-    return config.evaluate.max_tokens or training_limit(config)
-
-
-def evaluation_prompts(config: Config) -> list[LengthPrompt]:
-    """Held-out prompts, each with every target; the same set whatever the seed of the run."""
-    seeds = load_seed_prompts(config.prompts, "eval")
-    if config.evaluate.limit is not None:
-        seeds = seeds[: config.evaluate.limit]
-    return build_length_prompts(
-        seeds, config.prompts.resolved_targets, wordings=config.prompts.wordings, seed=_SAMPLE_SEED
-    )
-
-
-def with_system_prompt(messages: Sequence[Any], system_prompt: str | None) -> list[dict[str, str]]:
-    """Messages with the configured system prompt in front, unless they bring their own."""
-    plain = [dict(m) for m in messages]
-    if system_prompt is None or (plain and plain[0]["role"] == "system"):
-        return plain
-    return [{"role": "system", "content": system_prompt}, *plain]
-
-
-def context_tokens(config: Config, tokenizer: LoadedTokenizer, prompts: Sequence[LengthPrompt], limit: int) -> int:
-    """Longest prompt in tokens plus the limit.
-
-    Raises:
-        DataError: no prompts, or one that with the limit is longer than the model's context; it is named.
-    """
-    if not prompts:
-        raise DataError("there are no prompts to evaluate", "Check prompts.source and evaluate.limit")
-    lengths = [len(tokenizer.prompt_ids(with_system_prompt(p.messages, config.model.system_prompt))) for p in prompts]
-    longest = max(range(len(prompts)), key=lengths.__getitem__)
-    room = context_length(config.model)
-    if room is not None and lengths[longest] + limit > room:
-        start = prompts[longest].messages[-1]["content"][:60]
-        raise DataError(
-            f"the prompt {start!r} has {lengths[longest]} tokens, which with the limit of {limit} exceeds the model's "
-            f"context of {room}",
-            "Shorten or remove it, or lower trainer.max_completion_length or evaluate.max_tokens",
-        )
-    return lengths[longest] + limit
+__all__ = ["Subject", "run_evaluation", "send_adapter", "untouched"]
 
 
 @dataclass(frozen=True)
-class Sample:
-    """One completion of a prompt, measured; read back from a file it has its measures only."""
+class Subject:
+    """One side of a comparison: a model under a control."""
 
-    prompt: LengthPrompt
-    scored: Scored
-    completion: Completion | None = None
-
-
-def sample_prompts(
-    config: Config,
-    backend: Backend,
-    tokenizer: LoadedTokenizer | None,
-    prompts: Sequence[LengthPrompt],
-    narrator: Narrator,
-    stage: str,
-) -> list[Sample]:
-    """`evaluate.samples` completions of every prompt, measured; failed ones are left out and counted in a line."""
-    sampling = Sampling(
-        temperature=config.evaluate.temperature, top_p=config.evaluate.top_p, max_tokens=completion_limit(config)
-    )
-    reproducible = config.rollout.reproducible
-    requests, owners = [], []
-    for prompt in prompts:
-        messages = tuple(with_system_prompt(prompt.messages, config.model.system_prompt))
-        ids = tokenizer.prompt_ids(list(messages)) if tokenizer is not None else ()
-        for sample in range(config.evaluate.samples):
-            name = f"{prompt.id}#{sample}"
-            drawn = replace(sampling, seed=request_seed(config.run.seed, name)) if reproducible else sampling
-            requests.append(Request(name, ids, drawn, messages, group=prompt.id, target=prompt.target))
-            owners.append(prompt)
-    with narrator.bar(len(requests), stage) as bar:
-        count = 0
-
-        def tick(completion: Completion) -> None:
-            nonlocal count
-            count += 1
-            bar.update(count)
-
-        completions = backend.generate(requests, tick)
-    scored = [
-        Sample(prompt, _score(prompt, completion, tokenizer), completion)
-        for prompt, completion in zip(owners, completions, strict=True)
-        if completion.finish is not FinishReason.ERROR
-    ]
-    if len(scored) < len(requests):
-        narrator.say(f"{len(requests) - len(scored)} of {len(requests)} completions failed and are left out")
-    if not scored:
-        raise DataError("every completion failed", "See the messages above")
-    return scored
+    name: str
+    config: Config
+    control: str
 
 
-def _score(prompt: LengthPrompt, completion: Completion, tokenizer: LoadedTokenizer | None) -> Scored:
-    return score_text(
-        completion.text,
-        prompt.target,
-        prompt_id=prompt.seed_id,
-        tokens=len(completion.token_ids),
-        is_truncated=completion.is_truncated,
-        tokenizer=None if tokenizer is None else tokenizer.tokenizer,
-    )
+def run_evaluation(subjects: Sequence[Subject], narrator: Narrator, *, out: Path | None = None) -> dict[str, Any]:
+    """Evaluate every subject on the first one's held-out prompts, and compare the others with the first.
 
-
-def write_samples(path: Path, samples: Sequence[Sample]) -> None:
-    """One record a sample: its prompt, its measures, its text, and what the backend told of it."""
-    seen: Counter[str] = Counter()
-    lines = []
-    for sample in samples:
-        row = {"schema": SCHEMA, **sample.scored.to_row(), "messages": [dict(m) for m in sample.prompt.messages]}
-        row["sample"] = seen[sample.prompt.id]
-        seen[sample.prompt.id] += 1
-        if sample.completion is not None:
-            row |= sample.completion.origin()
-        lines.append(json.dumps(row, ensure_ascii=False) + "\n")
-    write_atomic(path, "".join(lines))
-
-
-def run_evaluation(config: Config, narrator: Narrator, *, out: Path | None = None) -> dict[str, Any]:
-    """Evaluate the configured model or endpoint on its held-out prompts.
+    With `out` an interrupted evaluation goes on where it was: texts that stand there are not drawn again.
 
     Args:
-        config: `model`, `prompts`, `rollout` and `evaluate` are read.
-        out: a folder for `summary.json`, `samples/after.jsonl` and, through the caller, the report.
+        subjects: with distinct names; `model`, `prompts`, `rollout` and `evaluate` of their configs are read.
+        narrator: shows progress.
+        out: a folder for `summary.json`, `samples/` and, through the caller, the report.
 
     Returns:
-        `{"schema": 1, "after": {"overall", "by_target"}, ...}`.
+        `{"schema": 1, "subjects": {name: {"overall", "by_target", ...}}, "differences": {name: ...}, ...}`.
+
+    Raises:
+        ConfigError, DataError, ModelError: something cannot be used.
+        RunFolderError: `out` holds another evaluation.
     """
     from lengthctl.rollout.cluster import disconnect
-    from lengthctl.rollout.open import open_backend
 
-    prompts = evaluation_prompts(config)
-    needs_tokenizer = config.rollout.backend == "vllm"
-    tokenizer = load_tokenizer(config.model) if needs_tokenizer else None
-    context = context_tokens(config, tokenizer, prompts, completion_limit(config)) if tokenizer is not None else 0
-    backend: Backend | None = None
+    first = subjects[0].config
+    prompts = evaluation_prompts(first)
+    controls = {subject.control: parse_control(subject.control) for subject in subjects}
+    found: dict[str, list[Sample]] = {}
+    seconds: dict[str, float] = {}
     try:
-        with narrator.stage("engine"):
-            backend = open_backend(config, tokenizer, context_tokens=context, say=narrator.say)
-            if config.model.adapter is not None and isinstance(backend, RolloutPool):
-                send_adapter(config, backend)
-        with narrator.stage("evaluate"):
-            scored = sample_prompts(config, backend, tokenizer, prompts, narrator, "evaluate")
+        for group in _by_model(subjects):
+            _sample_group(group, controls, prompts, narrator, out, found, seconds)
+        judged = {}
+        if first.judge is not None:
+            with narrator.stage("judge"):
+                judged = judge_subjects(first, found, narrator)
     finally:
-        if backend is not None:
-            backend.close()
         disconnect()
-    summary = {
-        "schema": 1,
-        "after": summarise([sample.scored for sample in scored], config.run.seed),
-        "minutes": {name: seconds / 60 for name, seconds in narrator.stages.items()},
-        "seed": config.run.seed,
-        "config": config.model_dump(mode="json"),
-    }
+    summary = _summary(subjects, found, seconds, narrator)
+    for name, facts in judged.items():
+        summary["subjects"][name].update(facts)
     if out is not None:
-        write_samples(out / "samples" / "after.jsonl", scored)
+        for subject in subjects:
+            _write_lengths(out / _lengths_file(subject.name), subject, found[subject.name])
         write_json(out / "summary.json", summary)
     return summary
+
+
+def _by_model(subjects: Sequence[Subject]) -> list[list[Subject]]:
+    """Subjects of one model share its engines."""
+    groups: list[list[Subject]] = []
+    for subject in subjects:
+        if groups and groups[-1][0].config == subject.config:
+            groups[-1].append(subject)
+        else:
+            groups.append([subject])
+    return groups
+
+
+def _sample_group(
+    group: Sequence[Subject],
+    controls: dict[str, Control],
+    prompts: Sequence[LengthPrompt],
+    narrator: Narrator,
+    out: Path | None,
+    found: dict[str, list[Sample]],
+    seconds: dict[str, float],
+) -> None:
+    from lengthctl.rollout.open import open_backend
+
+    config = group[0].config
+    tokenizer = load_tokenizer(config.model) if config.rollout.backend == "vllm" else None
+    context = 0
+    if tokenizer is not None:
+        used = [controls[subject.control] for subject in group]
+        context = context_tokens(config, tokenizer, prompts, completion_limit(config), used)
+    with narrator.stage("engine"):
+        backend = open_backend(
+            config, tokenizer, context_tokens=context, say=narrator.say, predictor=predictor_of(config)
+        )
+    try:
+        if config.model.adapter is not None and isinstance(backend, RolloutPool):
+            send_adapter(config, backend)
+        for subject in group:
+            journal = None if out is None else out / _samples_file(subject.name)
+            is_whole = journal is None or not journal.exists()
+            started = time.monotonic()
+            with narrator.stage("evaluate"):
+                found[subject.name] = sample_prompts(
+                    config,
+                    backend,
+                    tokenizer,
+                    prompts,
+                    narrator,
+                    subject.name,
+                    control=controls[subject.control],
+                    spec=subject.control,
+                    journal=journal,
+                )
+            if is_whole:  # of one that was interrupted only the rest is known
+                seconds[subject.name] = time.monotonic() - started
+    finally:
+        backend.close()
+
+
+def _samples_file(name: str) -> str:
+    return f"samples/{_slug(name)}.jsonl"
+
+
+def _lengths_file(name: str) -> str:
+    return f"lengths/{_slug(name)}.parquet"
+
+
+def _slug(name: str) -> str:
+    """A file's name for a side, another for every other side."""
+    slug = re.sub(r"[^A-Za-z0-9._-]+", "_", name).strip("._")[-80:]
+    return slug if slug == name else f"{slug}-{digest(name)[:4]}"
+
+
+def _write_lengths(path: Path, subject: Subject, samples: Sequence[Sample]) -> None:
+    """Per prompt, how long its texts were in tokens; nothing where the backend does not tell tokens."""
+    config = subject.config
+    if all(sample.scored.tokens == 0 for sample in samples):
+        return
+    write_lengths(
+        path,
+        [sample.row for sample in samples],
+        model=_model_name(config),
+        temperature=config.evaluate.temperature,
+        top_p=config.evaluate.top_p,
+        limit=completion_limit(config),
+    )
+
+
+def _summary(
+    subjects: Sequence[Subject], found: dict[str, list[Sample]], seconds: dict[str, float], narrator: Narrator
+) -> dict[str, Any]:
+    config = subjects[0].config
+    seed = config.run.seed
+    scored = {name: [sample.scored for sample in rows] for name, rows in found.items()}
+    first, *others = (subject.name for subject in subjects)
+    return {
+        "schema": 1,
+        "subjects": {
+            subject.name: {
+                "model": _model_name(subject.config),
+                "control": subject.control,
+                "samples": _samples_file(subject.name),
+                "seconds": seconds.get(subject.name),
+                **summarise(scored[subject.name], seed),
+                **suite_facts(config, found[subject.name]),
+            }
+            for subject in subjects
+        },
+        "differences": {name: compare(scored[first], scored[name], seed) for name in others},
+        "minutes": {name: spent / 60 for name, spent in narrator.stages.items()},
+        "seed": seed,
+        "command": shlex.join(["lengthctl", *sys.argv[1:]]),
+        "versions": environment()["versions"],
+        "config": config.model_dump(mode="json"),
+    }
+
+
+def _model_name(config: Config) -> str:
+    endpoint = config.rollout.endpoint
+    return config.model.name if endpoint is None else f"{endpoint.model} at {endpoint.base_url}"
 
 
 def send_adapter(config: Config, pool: RolloutPool) -> None:
@@ -208,9 +217,5 @@ def send_adapter(config: Config, pool: RolloutPool) -> None:
 
 def untouched(config: Config) -> Config:
     """The same model with its own template and no system prompt of ours: how it comes out of the box."""
-    return replace_model(config, chat_template=None, system_prompt=None)
-
-
-def replace_model(config: Config, **changes: Any) -> Config:
-    """A config with other `model` settings."""
+    changes = {"chat_template": None, "system_prompt": None}
     return config.model_copy(update={"model": config.model.model_copy(update=changes)})

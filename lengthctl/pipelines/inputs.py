@@ -11,13 +11,9 @@ from typing import TYPE_CHECKING, Any
 from lengthctl.errors import DataError, RunFolderError, first_line
 from lengthctl.evaluate.environment import environment
 from lengthctl.models import LoadedTokenizer, load_tokenizer
-from lengthctl.pipelines.evaluation import (
-    completion_limit,
-    context_tokens,
-    evaluation_prompts,
-    untouched,
-    with_system_prompt,
-)
+from lengthctl.pipelines.evaluation import untouched
+from lengthctl.pipelines.sampling import completion_limit, context_tokens, with_system_prompt
+from lengthctl.pipelines.suites import evaluation_prompts
 from lengthctl.prompt_sources import load_seed_prompts
 from lengthctl.prompts import LengthPrompt, build_length_prompts
 from lengthctl.rundir import write_json

@@ -16,15 +16,11 @@ from lengthctl.evaluate.metrics import compare, summarise
 from lengthctl.evaluate.report import write_report
 from lengthctl.memory import MemoryMonitor
 from lengthctl.models import load_policy, load_tokenizer
-from lengthctl.pipelines.evaluation import (
-    Sample,
-    sample_prompts,
-    send_adapter,
-    untouched,
-    write_samples,
-)
+from lengthctl.pipelines.evaluation import send_adapter, untouched
 from lengthctl.pipelines.inputs import RunInputs, prepare_inputs
+from lengthctl.pipelines.length_history import predictor_of
 from lengthctl.pipelines.publish import export_model, push_model, write_card
+from lengthctl.pipelines.sampling import Sample, sample_prompts, write_samples
 from lengthctl.prompts import LengthPrompt
 from lengthctl.records import read_records
 from lengthctl.rewards.combine import Combined, build_combined
@@ -90,7 +86,13 @@ def _lead(config: Config, run: RunFolder, narrator: Narrator) -> dict[str, Any]:
     pool: RolloutPool | None = None
     try:
         with narrator.stage("engine"):
-            pool = open_pool(config, inputs.tokenizer, context_tokens=inputs.context_tokens, say=narrator.say)
+            pool = open_pool(
+                config,
+                inputs.tokenizer,
+                context_tokens=inputs.context_tokens,
+                say=narrator.say,
+                predictor=predictor_of(config),
+            )
             if config.model.adapter is not None:
                 send_adapter(config, pool)
         run.begin()
@@ -155,7 +157,7 @@ def _read_samples(path: Path, prompts: Sequence[LengthPrompt]) -> Samples:
     rows: Samples = []
     for _, record in read_records(path):
         scored = Scored.parse(record)
-        rows.append(Sample(by_key[(scored.prompt_id, scored.target.label)], scored))
+        rows.append(Sample(by_key[(scored.prompt_id, scored.target.label)], scored, record))
     return rows
 
 

@@ -4,13 +4,25 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Protocol
+from enum import StrEnum
+from typing import Any, Protocol
 
 from lengthctl.length import Target
 from lengthctl.prompts import stable_hash
 from lengthctl.records import Completion
 
-__all__ = ["Backend", "OnCompletion", "Request", "Sampling", "allowed_failures", "request_seed"]
+__all__ = ["Ability", "Backend", "OnCompletion", "Request", "Sampling", "allowed_failures", "request_seed"]
+
+
+class Ability(StrEnum):
+    """What a backend can do beyond answering a conversation."""
+
+    PREFIX = "prefix"
+    """Go on from given tokens of an answer, and hold its end back."""
+    RULES = "rules"
+    """Change logits by the rules of `decode/logit_rules.py`."""
+    LOGIT_BIAS = "logit_bias"
+    """Add constants to logits."""
 
 
 @dataclass(frozen=True)
@@ -28,6 +40,14 @@ class Sampling:
     """The limit: completion tokens, the stop token counted."""
     seed: int | None = None
     """Of this request alone; None draws from the engine's stream, which follows the timing of requests."""
+    min_tokens: int = 0
+    """The stop tokens are held back until so many tokens stand."""
+    stop_token_ids: tuple[int, ...] = ()
+    """Tokens that end it, beside the model's own."""
+    logit_bias: Mapping[int, float] = field(default_factory=dict)
+    """Added to the logits of these tokens, from first to last."""
+    rules: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    """By name, the logit rules of `decode/logit_rules.py` and their settings."""
 
 
 @dataclass(frozen=True)
@@ -61,6 +81,8 @@ OnCompletion = Callable[[Completion], None]
 
 class Backend(Protocol):
     """A source of completions."""
+
+    abilities: frozenset[Ability]
 
     def generate(self, requests: Sequence[Request], on_completion: OnCompletion | None = None) -> list[Completion]:
         """One completion a request, in the order of the requests; `on_completion` sees each as it ends.

@@ -149,6 +149,7 @@ class EngineActor:
                 seed=settings.seed,
                 disable_log_stats=True,
                 tensor_parallel_size=max(1, settings.gpus),
+                logits_processors=["lengthctl.decode.processors:LogitRules"],
                 **more,
             )
         )
@@ -172,11 +173,12 @@ class EngineActor:
 
         for request_id, prompt_ids, sampling in requests:
             try:
+                stops = [*self._settings.stop_token_ids, *sampling.pop("stop_token_ids")]
                 params = SamplingParams(
                     **sampling,
                     logprobs=0,
                     detokenize=False,
-                    stop_token_ids=list(self._settings.stop_token_ids),
+                    stop_token_ids=stops,
                     output_kind=RequestOutputKind.DELTA,
                 )
                 self._engine.add_request(request_id, {"prompt_token_ids": list(prompt_ids)}, params)

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from lengthctl.errors import EngineError, MissingDependencyError, ModelError
 from lengthctl.models import LoadedTokenizer, context_length, resolve_model
 from lengthctl.rollout.cluster import connect, usable_cores
+from lengthctl.rollout.prediction import LengthPredictor
 
 if TYPE_CHECKING:
     from lengthctl.config import Config
@@ -29,7 +30,12 @@ def _silent(line: str) -> None:
 
 
 def open_backend(
-    config: Config, tokenizer: LoadedTokenizer | None, *, context_tokens: int, say: Callable[[str], None] = _silent
+    config: Config,
+    tokenizer: LoadedTokenizer | None,
+    *,
+    context_tokens: int,
+    say: Callable[[str], None] = _silent,
+    predictor: Callable[[], LengthPredictor] = LengthPredictor,
 ) -> Backend:
     """The configured backend, started.
 
@@ -38,6 +44,7 @@ def open_backend(
         tokenizer: of the model; only the vLLM pool needs it.
         context_tokens: longest prompt plus limit.
         say: told of engines that are replaced or silent.
+        predictor: makes what guesses lengths, by which requests are ordered.
 
     Raises:
         MissingDependencyError: vLLM is not installed.
@@ -47,7 +54,7 @@ def open_backend(
     match config.rollout.backend:
         case "vllm":
             assert tokenizer is not None
-            return open_pool(config, tokenizer, context_tokens=context_tokens, say=say)
+            return open_pool(config, tokenizer, context_tokens=context_tokens, say=say, predictor=predictor)
         case "endpoint":
             from lengthctl.rollout.endpoint import EndpointBackend
 
@@ -61,7 +68,12 @@ def open_backend(
 
 
 def open_pool(
-    config: Config, tokenizer: LoadedTokenizer, *, context_tokens: int, say: Callable[[str], None] = _silent
+    config: Config,
+    tokenizer: LoadedTokenizer,
+    *,
+    context_tokens: int,
+    say: Callable[[str], None] = _silent,
+    predictor: Callable[[], LengthPredictor] = LengthPredictor,
 ) -> RolloutPool:
     """A Ray pool of vLLM engines; see `open_backend`."""
     if importlib.util.find_spec("vllm") is None:
@@ -105,6 +117,7 @@ def open_pool(
         failure_budget=config.rollout.failure_budget,
         stall_seconds=config.rollout.stall_seconds,
         reproducible=config.rollout.reproducible,
+        predictor=predictor,
         say=say,
     )
 

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from lengthctl.errors import EngineError, FailureBudgetError, WeightSyncError
 from lengthctl.records import Completion
-from lengthctl.rollout.backend import OnCompletion, Request, allowed_failures
+from lengthctl.rollout.backend import Ability, OnCompletion, Request, allowed_failures
 from lengthctl.rollout.engine_actor import EngineSettings, names_digest
 from lengthctl.rollout.prediction import LengthPredictor
 from lengthctl.rollout.samples import RunningCall
@@ -40,8 +40,11 @@ class RolloutPool:
         failure_budget: share of a call's requests that may fail before it raises, 0 to 1.
         stall_seconds: an engine that does not answer for so long is replaced.
         reproducible: nothing that a call does depends on time or on earlier calls.
+        predictor: makes what guesses lengths; called again where earlier calls must not matter.
         say: told of engines that are replaced, and of what a silent pool waits for.
     """
+
+    abilities = frozenset(Ability)
 
     def __init__(
         self,
@@ -51,13 +54,15 @@ class RolloutPool:
         failure_budget: float = 0.02,
         stall_seconds: float = 300.0,
         reproducible: bool = False,
+        predictor: Callable[[], LengthPredictor] = LengthPredictor,
         say: Callable[[str], None] = lambda line: None,
     ) -> None:
         self._decode = decode
         self._failure_budget = failure_budget
         self._reproducible = reproducible
         self._poll_seconds = math.inf if reproducible else _POLL_SECONDS
-        self._predictor = LengthPredictor()
+        self._new_predictor = predictor
+        self._predictor = predictor()
         self._calls = 0
         self.cancelled = threading.Event()
         """While it is set, a `generate` under way in another thread ends with an error at the next answer."""
@@ -141,7 +146,7 @@ class RolloutPool:
         self._calls += 1
         self._predictor.forget_groups()
         if self._reproducible:
-            self._predictor = LengthPredictor()
+            self._predictor = self._new_predictor()
         call = RunningCall(
             requests,
             name=str(self._calls),

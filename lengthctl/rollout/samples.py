@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 from lengthctl.records import Completion, FinishReason
-from lengthctl.rollout.backend import Request
+from lengthctl.rollout.backend import Request, Sampling
 from lengthctl.rollout.engine_actor import Event
 from lengthctl.rollout.prediction import LengthPredictor
 from lengthctl.rollout.scheduler import Assignment, Scheduler
@@ -22,6 +22,16 @@ _FINISHES = {"stop": FinishReason.EOS, "length": FinishReason.LIMIT}
 
 Submission = tuple[str, tuple[int, ...], dict[str, Any]]
 """What an engine is sent: key, prompt ids, sampling fields."""
+
+
+def _engine_fields(sampling: Sampling, told: int) -> dict[str, Any]:
+    """Sampling as the engine takes it, of a request that has `told` tokens of its answer at the end of its prompt."""
+    fields = asdict(sampling)
+    fields["min_tokens"] = max(0, sampling.min_tokens - told)
+    fields["logit_bias"] = fields["logit_bias"] or None
+    rules = fields.pop("rules")
+    fields["extra_args"] = {"lengthctl": {"rules": rules, "told": told}} if rules else None
+    return fields
 
 
 @dataclass(frozen=True)
@@ -126,7 +136,7 @@ class RunningCall:
         left = replace(sampling, max_tokens=sampling.max_tokens - told)
         if sampling.seed is not None:
             left = replace(left, seed=sampling.seed + told)  # else the numbers of its beginning would be drawn again
-        return sample.key, (*made.request.prompt_ids, *sample.token_ids), asdict(left)
+        return sample.key, (*made.request.prompt_ids, *sample.token_ids), _engine_fields(left, told)
 
     def apply(self, engine: str, event: Event) -> Completion | None:
         """Take in what an engine told; the completion, if the event ends one. Late events are dropped."""

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from lengthctl.errors import DataError
 from lengthctl.records import Completion, FinishReason, read_records
-from lengthctl.rollout.backend import OnCompletion, Request
+from lengthctl.rollout.backend import Ability, OnCompletion, Request
 
 __all__ = ["ScriptedBackend"]
 
@@ -16,9 +16,11 @@ class ScriptedBackend:
     """A `Backend` that answers from a table.
 
     Args:
-        texts: by request group, else by request id, the texts to give in turn; the last one repeats. The key `*`
+        texts: by request id, else by request group, the texts to give in turn; the last one repeats. The key `*`
             answers everything that has no entry.
     """
+
+    abilities: frozenset[Ability] = frozenset()
 
     def __init__(self, texts: Mapping[str, Sequence[str]]) -> None:
         if any(not entry for entry in texts.values()):
@@ -49,7 +51,7 @@ class ScriptedBackend:
         return done
 
     def _answer(self, request: Request) -> Completion:
-        key = next((k for k in (request.group, request.id, "*") if k in self._texts), None)
+        key = next((k for k in (request.id, request.group, "*") if k in self._texts), None)
         if key is None:
             return Completion(request.id, "", (), (), FinishReason.ERROR, engine="script", error="not in the script")
         entry = self._texts[key]

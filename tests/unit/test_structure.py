@@ -13,10 +13,10 @@ import pytest
 ROOT = Path(__file__).parents[2]
 TIERS = [
     {"length", "errors", "registry", "records"},
-    {"degeneration"},
-    {"scoring"},
+    {"degeneration", "sentences"},
+    {"scoring", "reasoning", "plain_answers", "checking", "checking_worker", "judging"},
     {"rewards"},
-    {"prompts", "prompt_sources", "models", "config", "trl_fields", "rundir", "progress", "memory"},
+    {"prompts", "prompt_sources", "problem_sources", "models", "config", "trl_fields", "rundir", "progress", "memory"},
     {"rollout", "decode"},
     {"data_gen", "train", "evaluate"},
     {"pipelines"},

@@ -1,0 +1,126 @@
+"""Budget forcing: at least and at most so many tokens of thought, then an answer."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import ClassVar
+
+from lengthctl.decode.control import Context, Draw, Outcome, Steps, Task
+from lengthctl.records import Completion, FinishReason
+from lengthctl.registry import register
+from lengthctl.rollout.backend import Ability
+
+__all__ = ["BudgetForcing", "Thought"]
+
+_MARKER_TOKENS = 64
+"""Room for the texts that open, close and answer."""
+
+
+@dataclass
+class Thought:
+    """A thought under a budget of tokens over all its draws; pure, so that it can be replayed.
+
+    Args:
+        budget: tokens of the thought, inserted ones counted, its end left out.
+        ignores: times that the end of the thought is taken out and `wait` put in its place.
+        wait: what makes the model go on.
+    """
+
+    budget: int
+    ignores: int
+    wait: tuple[int, ...]
+    ids: tuple[int, ...] = ()
+    forced: int = 0
+    is_cut: bool = False
+    """The budget ended it, and not the model."""
+    is_over: bool = False
+
+    @property
+    def left(self) -> int:
+        """Tokens that the next draw may have."""
+        return self.budget - len(self.ids)
+
+    def take(self, written: Sequence[int], ended: bool) -> None:
+        """A draw came back: its tokens without the end of the thought, and whether the model ended it there."""
+        self.ids += tuple(written)
+        if not ended or len(self.ids) > self.budget:
+            self.is_cut, self.is_over = True, True
+            self.ids = self.ids[: self.budget]
+        elif self.ignores > 0 and self.left > len(self.wait):
+            self.ignores -= 1
+            self.ids += self.wait
+            self.forced += len(self.wait)
+        else:
+            self.is_over = True
+
+
+@register("control", "budget")
+@dataclass(frozen=True)
+class BudgetForcing:
+    """The thought gets `tokens` at most; `ignores` times its end is put off by `wait`; then the answer is drawn.
+
+    After a cut the end of the thought and `answer_prefix` are written, so that the model answers. Source: s1,
+    arXiv 2501.19393; unlike its code the budget counts over all draws, and a cut thought always gets the prefix (ours).
+    """
+
+    tokens: int = 256
+    """Budget of the thought."""
+    ignores: int = 0
+    """Ends of the thought that are put off, at most 6."""
+    wait: str = "Wait"
+    """What is written instead of an end."""
+    start: str = ""
+    """Text that opens the thought, e.g. `<think>`; empty where the template does."""
+    end: str | None = None
+    """Text that ends it, e.g. `</think>`; None: the model's stop token, for models without thoughts."""
+    answer_prefix: str = "\nFinal Answer:"
+    """Written after a cut."""
+    answer_tokens: int = 128
+    """Limit of the answer."""
+    needs: ClassVar[frozenset[Ability]] = frozenset({Ability.PREFIX})
+
+    def __post_init__(self) -> None:
+        if self.tokens < 1 or self.answer_tokens < 1:
+            raise ValueError("tokens and answer_tokens are at least 1")
+        if not 0 <= self.ignores <= 6:
+            raise ValueError(f"ignores lies between 0 and 6, found {self.ignores}")
+
+    def room(self, task: Task, limit: int) -> int:
+        """The thought, what is written around it, and the answer."""
+        return self.tokens + self.answer_tokens + _MARKER_TOKENS
+
+    def steps(self, task: Task, context: Context) -> Steps:
+        """See the class."""
+        tokenizer = context.tokenizer
+        assert tokenizer is not None
+        opening = tokenizer.encode(self.start)
+        ends = tokenizer.stop_token_ids if self.end is None else (tokenizer.single_id(self.end),)
+        thought = Thought(self.tokens, self.ignores, tokenizer.encode(self.wait))
+        while not thought.is_over:
+            sampling = replace(
+                context.sampling, max_tokens=thought.left, stop_token_ids=ends, min_tokens=1 if thought.forced else 0
+            )
+            (completion,) = yield [Draw(task.messages, sampling, (*opening, *thought.ids))]
+            written, ended = _without_end(completion, ends)
+            thought.take(written, ended)
+        body = (*opening, *thought.ids)
+        if self.end is None and not thought.is_cut:
+            return Outcome(tokenizer.decode(body), body, FinishReason.EOS, forced_tokens=len(opening) + thought.forced)
+        closing: tuple[int, ...] = () if self.end is None else ends
+        if thought.is_cut:
+            newline = "" if tokenizer.decode(thought.ids).endswith("\n") or not closing else "\n"
+            closing = (*tokenizer.encode(newline), *closing, *tokenizer.encode(self.answer_prefix))
+        prefix = (*body, *closing)
+        sampling = replace(context.sampling, max_tokens=self.answer_tokens)
+        (completion,) = yield [Draw(task.messages, sampling, prefix)]
+        ids = (*prefix, *completion.token_ids)
+        forced = len(opening) + thought.forced + len(closing)
+        finish = FinishReason.BUDGET if thought.is_cut and not completion.is_truncated else completion.finish
+        return Outcome(tokenizer.decode(ids), ids, finish, forced_tokens=forced)
+
+
+def _without_end(completion: Completion, ends: tuple[int, ...]) -> tuple[tuple[int, ...], bool]:
+    ids = completion.token_ids
+    ended = completion.finish is FinishReason.EOS
+    return (ids[:-1] if ended and ids and ids[-1] in ends else ids), ended

@@ -1,0 +1,114 @@
+"""What a control is: a conversation with the backend, written as a generator, that ends in one text.
+
+`steps` yields lists of `Draw`, is sent the completions of each list, and returns an `Outcome`. `run.py` puts the draws
+of many tasks together into few calls of a backend, so that one batch mixes controls.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Sequence
+from dataclasses import dataclass, replace
+from typing import ClassVar, Protocol
+
+from lengthctl.length import Target, count_length
+from lengthctl.models import LoadedTokenizer
+from lengthctl.prompts import Message
+from lengthctl.records import Completion, FinishReason
+from lengthctl.rollout.backend import Ability, Sampling
+
+__all__ = ["Context", "Control", "Draw", "Outcome", "Steps", "Task", "outcome_of"]
+
+
+@dataclass(frozen=True)
+class Task:
+    """One text to be written.
+
+    `messages` ask for it with its length, `request` without, for controls that word the length themselves.
+    """
+
+    id: str
+    messages: tuple[Message, ...]
+    target: Target | None = None
+    request: tuple[Message, ...] = ()
+    group: str = ""
+    """Tasks of one group share their prompt."""
+    limit: int | None = None
+    """Of this text, in tokens; None: the sampling's."""
+
+
+@dataclass(frozen=True)
+class Context:
+    """What every control may use."""
+
+    sampling: Sampling
+    """Temperature, top_p, top_k and the limit."""
+    tokenizer: LoadedTokenizer | None = None
+    """Of the model; None with an endpoint."""
+
+    def limited(self, max_tokens: int) -> Context:
+        """The same with another limit."""
+        return replace(self, sampling=replace(self.sampling, max_tokens=max_tokens))
+
+    def count(self, text: str, target: Target) -> int:
+        """Length of a text in the target's unit."""
+        tokenizer = None if self.tokenizer is None else self.tokenizer.tokenizer
+        return count_length(text, target.unit, tokenizer)
+
+    def misses_by(self, text: str, target: Target) -> float:
+        """Distance of the text's length from the target, 0 on it; from the nearest allowed length for the others."""
+        length = self.count(text, target)
+        return abs(length - target.reference(length))
+
+
+@dataclass(frozen=True)
+class Draw:
+    """One completion wanted: of a conversation, from given first tokens of the answer on."""
+
+    messages: tuple[Message, ...]
+    sampling: Sampling
+    prefix: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """The text that a control settled for.
+
+    `token_ids` of the text with the stop token, if one was written; empty with endpoints. `drawn_tokens` and `draws`
+    count everything that was sampled for it.
+    """
+
+    text: str
+    token_ids: tuple[int, ...]
+    finish: FinishReason
+    drawn_tokens: int = 0
+    draws: int = 0
+    is_cut: bool = False
+    """Ended inside a sentence by the control."""
+    forced_tokens: int = 0
+    """Written by the control and not by the model."""
+    error: str | None = None
+    source: Completion | None = None
+    """The completion that the text is, where it is one as it came."""
+
+
+Steps = Generator[Sequence[Draw], Sequence[Completion], Outcome]
+
+
+class Control(Protocol):
+    """A way to make a text come out at its length. Fields of the implementing dataclass are its options."""
+
+    needs: ClassVar[frozenset[Ability]]
+    """Without these the backend is refused."""
+
+    def room(self, task: Task, limit: int) -> int:
+        """Tokens that the conversation may come to, beside the task's own messages; `limit` is the sampling's."""
+        ...
+
+    def steps(self, task: Task, context: Context) -> Steps:
+        """See the module."""
+        ...
+
+
+def outcome_of(completion: Completion) -> Outcome:
+    """A completion as it came."""
+    return Outcome(completion.text, completion.token_ids, completion.finish, source=completion)

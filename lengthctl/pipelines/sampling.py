@@ -1,0 +1,216 @@
+"""Texts for prompts under a control, measured, one record each."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from lengthctl.decode.control import Context, Control, Outcome, Task
+from lengthctl.decode.plain import Plain
+from lengthctl.decode.run import check_abilities, run_controls
+from lengthctl.errors import DataError
+from lengthctl.models import LoadedTokenizer, context_length
+from lengthctl.pipelines.journal import Journal, digest
+from lengthctl.prompts import LengthPrompt
+from lengthctl.records import SCHEMA, FinishReason
+from lengthctl.rollout.backend import Backend, Sampling
+from lengthctl.rundir import write_atomic
+from lengthctl.scoring import Scored, score_text
+
+if TYPE_CHECKING:
+    from lengthctl.config import Config
+    from lengthctl.progress import Narrator
+
+__all__ = [
+    "Sample",
+    "completion_limit",
+    "context_tokens",
+    "prompt_tasks",
+    "sample_prompts",
+    "with_system_prompt",
+    "write_samples",
+]
+
+
+def completion_limit(config: Config) -> int:
+    """Limit of evaluation: `evaluate.max_tokens`, else the limit of training."""
+    from lengthctl.train.settings import completion_limit as training_limit
+
+    return config.evaluate.max_tokens or training_limit(config)
+
+
+def with_system_prompt(messages: Sequence[Any], system_prompt: str | None) -> list[dict[str, str]]:
+    """Messages with the configured system prompt in front, unless they bring their own."""
+    plain = [dict(m) for m in messages]
+    if system_prompt is None or (plain and plain[0]["role"] == "system"):
+        return plain
+    return [{"role": "system", "content": system_prompt}, *plain]
+
+
+def context_tokens(
+    config: Config,
+    tokenizer: LoadedTokenizer,
+    prompts: Sequence[LengthPrompt],
+    limit: int,
+    controls: Sequence[Control] = (Plain(),),
+) -> int:
+    """The longest conversation: a prompt in tokens, and what a control may add to it.
+
+    Raises:
+        DataError: no prompts, or one that is so longer than the model's context; it is named.
+    """
+    if not prompts:
+        raise DataError("there are no prompts to evaluate", "Check prompts.source and evaluate.limit")
+    model_room = context_length(config.model)
+    longest = 0
+    for prompt, task in zip(prompts, prompt_tasks(config, prompts, samples=1), strict=True):
+        own = len(tokenizer.prompt_ids([dict(m) for m in task.messages]))
+        needed = own + max(control.room(task, limit) for control in controls)
+        if model_room is not None and needed > model_room:
+            start = prompt.messages[-1]["content"][:60]
+            raise DataError(
+                f"the prompt {start!r} has {own} tokens, which with the limit of {limit} (and what the control adds) "
+                f"exceeds the model's context of {model_room}",
+                "Shorten or remove it, or lower trainer.max_completion_length or evaluate.max_tokens",
+            )
+        longest = max(longest, needed)
+    return longest
+
+
+def prompt_tasks(config: Config, prompts: Sequence[LengthPrompt], *, samples: int) -> list[Task]:
+    """One task a sample of each prompt, its id `PROMPT#SAMPLE`."""
+    system = config.model.system_prompt
+    return [
+        Task(
+            f"{prompt.id}#{sample}",
+            tuple(with_system_prompt(prompt.messages, system)),
+            prompt.target,
+            tuple(with_system_prompt(prompt.request or prompt.messages, system)),
+            group=prompt.id,
+        )
+        for prompt in prompts
+        for sample in range(samples)
+    ]
+
+
+@dataclass(frozen=True)
+class Sample:
+    """One text for a prompt, measured, and its record."""
+
+    prompt: LengthPrompt
+    scored: Scored
+    row: Mapping[str, Any]
+
+
+def sample_prompts(
+    config: Config,
+    backend: Backend,
+    tokenizer: LoadedTokenizer | None,
+    prompts: Sequence[LengthPrompt],
+    narrator: Narrator,
+    stage: str,
+    *,
+    control: Control | None = None,
+    spec: str = "plain",
+    journal: Path | None = None,
+) -> list[Sample]:
+    """`evaluate.samples` texts of every prompt; failed ones are left out and told.
+
+    Args:
+        config: `evaluate`, `model` and `run.seed` are read.
+        backend: generates.
+        tokenizer: of the model, where it is local.
+        prompts: with their targets.
+        narrator: shows progress.
+        stage: what the progress line says.
+        control: how lengths are controlled; None: not at all.
+        spec: the control as it was named.
+        journal: file that keeps each record as it comes; what it holds already is not drawn again.
+
+    Raises:
+        ConfigError: the backend cannot carry out the control.
+        DataError: every text failed.
+        RunFolderError: the journal is of other settings.
+    """
+    control = control or Plain()
+    check_abilities(spec, control, backend)
+    evaluate = config.evaluate
+    sampling = Sampling(temperature=evaluate.temperature, top_p=evaluate.top_p, max_tokens=completion_limit(config))
+    tasks = prompt_tasks(config, prompts, samples=evaluate.samples)
+    of_task = {task.id: prompt for task, prompt in zip(tasks, _repeated(prompts, evaluate.samples), strict=True)}
+    settings = [config.model.model_dump(mode="json"), evaluate.model_dump(mode="json"), config.run.seed, spec]
+    keys = {t.id: digest(settings, [dict(m) for m in t.messages]) for t in tasks}
+    kept = Journal(journal, keys)
+    try:
+        with narrator.bar(len(tasks), stage) as bar:
+            bar.update(len(kept))
+
+            def told(task: Task, outcome: Outcome) -> None:
+                if outcome.finish is not FinishReason.ERROR:
+                    scored = _score(of_task[task.id], outcome, tokenizer)
+                    kept.add(_record(task, scored, outcome, spec, keys[task.id]))
+                bar.update(len(kept))
+
+            owed = [(task, control) for task in tasks if task.id not in kept]
+            seed = config.run.seed if config.rollout.reproducible else None
+            failures = [
+                outcome.error
+                for outcome in run_controls(backend, owed, Context(sampling, tokenizer), seed=seed, on_outcome=told)
+                if outcome.finish is FinishReason.ERROR
+            ]
+    finally:
+        kept.close()
+    if failures:
+        narrator.say(f"{len(failures)} of {len(tasks)} texts failed and are left out; the last: {failures[-1]}")
+    rows = kept.rows([task.id for task in tasks])
+    if not rows:
+        raise DataError("every completion failed", "See the messages above")
+    if not failures:
+        kept.finish([task.id for task in tasks])
+    return [Sample(of_task[row["id"]], Scored.parse(row), row) for row in rows]
+
+
+def _repeated(prompts: Sequence[LengthPrompt], samples: int) -> list[LengthPrompt]:
+    return [prompt for prompt in prompts for _ in range(samples)]
+
+
+def _score(prompt: LengthPrompt, outcome: Outcome, tokenizer: LoadedTokenizer | None) -> Scored:
+    tokens = len(outcome.token_ids) or (outcome.source.tokens if outcome.source is not None else 0)
+    return score_text(
+        outcome.text,
+        prompt.target,
+        prompt_id=prompt.seed_id,
+        tokens=tokens,
+        is_truncated=outcome.finish in (FinishReason.LIMIT, FinishReason.REWARD_CEILING),
+        tokenizer=None if tokenizer is None else tokenizer.tokenizer,
+        drawn_tokens=outcome.drawn_tokens,
+        is_cut=outcome.is_cut,
+    )
+
+
+def _record(task: Task, scored: Scored, outcome: Outcome, spec: str, key: str) -> dict[str, Any]:
+    """Its measures and its text, what was asked, and where it came from."""
+    if outcome.source is not None:
+        origin = outcome.source.origin()
+    else:
+        origin = {"token_ids": list(outcome.token_ids), "logprobs": [], "finish": outcome.finish, "error": None}
+    return {
+        "id": task.id,
+        "key": key,
+        **scored.to_row(),
+        "messages": [dict(m) for m in task.messages],
+        "sample": int(task.id.rpartition("#")[2]),
+        "control": spec,
+        "draws": outcome.draws,
+        "forced_tokens": outcome.forced_tokens,
+        **origin,
+    }
+
+
+def write_samples(path: Path, samples: Sequence[Sample]) -> None:
+    """The records, whole or not at all."""
+    lines = (json.dumps({"schema": SCHEMA, **sample.row}, ensure_ascii=False) + "\n" for sample in samples)
+    write_atomic(path, "".join(lines))
