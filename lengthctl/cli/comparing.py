@@ -25,7 +25,7 @@ Controls = Annotated[
     typer.Option("--control", help="How lengths are kept, NAME or NAME:option=value,...; several are compared."),
 ]
 
-_OVERRIDE = re.compile(r"[a-z_]+(\.[A-Za-z0-9_]+)+=")
+_OVERRIDE = re.compile(r"[a-z_]+(\.[A-Za-z0-9_]+)*=")
 
 
 @app.command(name="eval")

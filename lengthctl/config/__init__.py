@@ -1,20 +1,15 @@
 """The config: sections, reading, text. Imports nothing heavy, so a config is checked anywhere."""
 
+from lengthctl.config.inputs import ModelConfig, PromptsConfig, is_hub_id
 from lengthctl.config.loading import load_config
-from lengthctl.config.sections import (
-    Config,
-    EndpointSection,
-    ModelConfig,
-    PromptsConfig,
-    RewardSpec,
-    RolloutConfig,
-    is_hub_id,
-)
+from lengthctl.config.sections import Config, RewardSpec
+from lengthctl.config.sources import EndpointSection, JudgeConfig, RolloutConfig
 from lengthctl.config.text import config_digest, explained_yaml, parse_yaml, to_yaml
 
 __all__ = [
     "Config",
     "EndpointSection",
+    "JudgeConfig",
     "ModelConfig",
     "PromptsConfig",
     "RewardSpec",

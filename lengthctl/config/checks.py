@@ -6,7 +6,8 @@ import os
 from collections.abc import Iterator
 from typing import Any
 
-from lengthctl.config.sections import Config, RolloutConfig
+from lengthctl.config.sections import Config
+from lengthctl.config.sources import RolloutConfig
 from lengthctl.errors import Problem
 from lengthctl.length import Target, Unit
 from lengthctl.rewards.build import build_reward
@@ -71,6 +72,8 @@ def _rollout(config: Config) -> Iterator[Problem]:
             found = f"= {config.rollout.gpus} spreads an engine over processes"
             yield Problem("rollout.gpus", f"{found}, which need rollout.weight_transfer = nccl")
         return
+    if config.evaluate.likelihood:
+        yield Problem("evaluate.likelihood", f"needs the model itself, not rollout.backend = {config.rollout.backend}")
     shared = {"backend", "endpoint", "script", "failure_budget"}
     for key, field in RolloutConfig.model_fields.items():
         if key not in shared and getattr(config.rollout, key) != field.default:

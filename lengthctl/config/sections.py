@@ -1,237 +1,17 @@
-"""The sections of a recipe: every key, its default and its meaning."""
+"""The whole recipe, and the sections of training, evaluation and the run."""
 
 from __future__ import annotations
 
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, StrictInt, field_validator, model_validator
+from pydantic import ConfigDict, Field, field_validator, model_validator
 
-from lengthctl.length import Relation, Target, Unit
-from lengthctl.prompts import check_wording
+from lengthctl.config.inputs import ModelConfig, PromptsConfig
+from lengthctl.config.section import Section
+from lengthctl.config.sources import JudgeConfig, RolloutConfig
 
-__all__ = ["Config", "EndpointSection", "ModelConfig", "PromptsConfig", "RewardSpec", "Section", "is_hub_id"]
-
-
-class Section(BaseModel):
-    """Base of every section: unknown keys are refused, values do not change."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True, allow_inf_nan=False)
-
-
-class LoraSection(Section):
-    """Low-rank adapters instead of full weights."""
-
-    r: int = Field(16, ge=1)
-    """Rank."""
-    alpha: float = 32
-    """Scale."""
-    dropout: float = Field(0.0, ge=0, lt=1)
-    """Dropout on the adapter's input."""
-    target_modules: str | list[str] = "all-linear"
-    """Modules that get an adapter; PEFT's names."""
-
-
-class ModelConfig(Section):
-    """The model that is sampled and trained."""
-
-    name: str = "smollm2-135m-instruct"
-    """The bundled model, a folder, or a hub id."""
-    adapter: str | None = None
-    """A LoRA adapter to merge on load."""
-    chat_template: str | None = None
-    """None: the tokenizer's own. `chatml`: plain ChatML without default system prompt. Else a .jinja file."""
-    system_prompt: str | None = None
-    """Put in front of every conversation that has none."""
-    lora: LoraSection | None = None
-    """Train adapters instead of all weights."""
-
-
-_FILE_SUFFIXES = (".jsonl", ".json", ".parquet", ".csv")
-
-
-def is_hub_id(source: str) -> bool:
-    """Neither the built-in set nor a file."""
-    return source != "builtin" and not source.lower().endswith(_FILE_SUFFIXES)
-
-
-class PromptsConfig(Section):
-    """Seed prompts and the lengths asked of them."""
-
-    source: str = "builtin"
-    """`builtin`, a .jsonl, .parquet or .csv file, or a hub id."""
-    subset: str | None = None
-    """Config name of a hub dataset."""
-    split: str = "train"
-    """Split of a hub dataset."""
-    eval_source: str | None = None
-    """A held-out set of its own; else `eval_fraction` of `source` is held out by a hash. A text that stands in both is
-    not trained."""
-    eval_split: str | None = None
-    """Split of a hub `eval_source`, or of `source` itself where that has a held-out split."""
-    column: str = "prompt"
-    """Column with text or messages."""
-    eval_fraction: float = Field(0.1, gt=0, lt=1)
-    """Share held out of `source`."""
-    limit: int | None = Field(None, ge=1)
-    """At most so many seed prompts a split."""
-    targets: list[StrictInt | dict[str, Any]] = Field([10, 30, 50, 80], min_length=1)
-    """Numbers, or mappings with value, relation, unit, high, tolerance."""
-    relation: Relation = Relation.EXACT
-    """Relation of bare numbers."""
-    unit: Unit = Unit.WORDS
-    """Unit of bare numbers."""
-    tolerance: float | None = None
-    """Relative slack of bare numbers under `about`."""
-    wordings: list[str] | None = Field(None, min_length=1)
-    """Forms of the demand with {request} and {length}; None takes the built-in ones."""
-
-    @field_validator("wordings")
-    @classmethod
-    def _wordings_have_both_places(cls, wordings: list[str] | None) -> list[str] | None:
-        for form in wordings or ():
-            check_wording(form)
-        return wordings
-
-    @property
-    def resolved_targets(self) -> list[Target]:
-        """The targets as objects."""
-        base = {"relation": self.relation, "unit": self.unit, "tolerance": self.tolerance}
-        return [Target.parse({**base, **(t if isinstance(t, dict) else {"value": t})}) for t in self.targets]
-
-    @model_validator(mode="after")
-    def _targets_are_valid(self) -> PromptsConfig:
-        try:
-            _ = self.resolved_targets
-        except TypeError as error:
-            raise ValueError(f"targets: a target has value, relation, unit, high, tolerance ({error})") from error
-        except ValueError as error:
-            raise ValueError(f"targets: {error}") from error
-        return self
-
-    @model_validator(mode="after")
-    def _eval_split_has_a_source(self) -> PromptsConfig:
-        source = self.eval_source or self.source
-        if self.eval_split is not None and not is_hub_id(source):
-            raise ValueError(f"eval_split has no effect: {source} is no hub dataset")
-        return self
-
-
-class EndpointSection(Section):
-    """An OpenAI-compatible endpoint."""
-
-    base_url: str
-    """Up to and with /v1."""
-    model: str
-    """Model name there."""
-    concurrency: int = Field(8, ge=1)
-    """Requests under way at once."""
-    timeout_s: float = Field(120.0, gt=0)
-    """Seconds one try of a request may take."""
-    attempts: int = Field(6, ge=1)
-    """Tries of a request that meets a busy, slow, broken or silent server."""
-    backoff_s: float = Field(0.5, gt=0)
-    """Seconds before the second try; doubled for each further one, and spread. A server's Retry-After comes first."""
-    max_backoff_s: float = Field(60.0, gt=0)
-    """Longest wait between two tries, in seconds."""
-    api_key_env: str | None = "OPENAI_API_KEY"
-    """Environment variable that holds the key; never the key itself. Needed where the server is not this machine;
-    null: the server wants no key."""
-
-    @field_validator("base_url")
-    @classmethod
-    def _is_a_web_address(cls, url: str) -> str:
-        if not url.startswith(("http://", "https://")):
-            raise ValueError(f"base_url begins with http:// or https://, found {url!r}")
-        return url
-
-
-class RolloutConfig(Section):
-    """Where completions come from."""
-
-    backend: Literal["vllm", "endpoint", "scripted"] = "vllm"
-    """The kind of source."""
-    engines: int | None = Field(None, ge=1)
-    """vLLM engines; None: one."""
-    threads: int | None = Field(None, ge=1)
-    """Threads an engine; None: all cores shared out."""
-    gpus: int = Field(0, ge=0)
-    """GPUs an engine, tensor parallel; 0: engines run on the CPU. Not tried on a GPU yet."""
-    weight_transfer: Literal["object_store", "nccl"] = "object_store"
-    """How weights reach the engines: through Ray's object store, or from GPU to GPU. The latter was never run."""
-    max_num_seqs: int = Field(128, ge=1)
-    """Sequences an engine runs at once."""
-    kv_cache_gib: int = Field(1, ge=1)
-    """KV cache an engine, whole GiB."""
-    max_model_len: int | None = Field(None, ge=1)
-    """Context of the engine in tokens; None: longest prompt plus limit."""
-    dtype: str = "bfloat16"
-    """Precision of the engine."""
-    endpoint: EndpointSection | None = None
-    """For backend `endpoint`."""
-    script: str | None = None
-    """JSONL of completions, for backend `scripted`."""
-    lengths: str | None = None
-    """Table of earlier lengths (`lengthctl eval --out` writes one a side), by which requests are ordered."""
-    failure_budget: float = Field(0.02, ge=0, le=1)
-    """Share of completions that may fail before the run stops."""
-    reward_stop: Literal["off", "measure", "on"] = "off"
-    """Stop a training completion when its reward cannot change any more. `measure` stops nothing and logs what it
-    would save, and what it would do to the loss."""
-    reproducible: bool = False
-    """Give each request a seed of its own and poll engines by steps, not by time: with one engine, the same machine
-    and versions, a seed then gives the same run, interrupted or not. What earlier steps showed of lengths does not
-    order requests, and a slow engine is noticed later."""
-    stall_seconds: float = Field(300.0, gt=0)
-    """An engine that does not answer for so long is replaced."""
-
-    @model_validator(mode="after")
-    def _keys_have_effect(self) -> RolloutConfig:
-        for key, backend in (("endpoint", "endpoint"), ("script", "scripted")):
-            given = getattr(self, key) is not None
-            if given != (self.backend == backend):
-                word = "has no effect" if given else "is needed"
-                raise ValueError(f"rollout.{key} {word} with rollout.backend = {self.backend}")
-        return self
-
-
-class JudgeConfig(Section):
-    """The model that grades what was written."""
-
-    backend: Literal["endpoint", "vllm", "scripted"] = "endpoint"
-    """The kind of source."""
-    endpoint: EndpointSection | None = None
-    """For backend `endpoint`."""
-    model: ModelConfig | None = None
-    """For backend `vllm`."""
-    script: str | None = None
-    """JSONL of verdicts by item, for backend `scripted`."""
-    attempts: int = Field(3, ge=1)
-    """Verdicts asked for until one can be read."""
-    temperature: float = Field(0.0, ge=0)
-    """Of the first verdict; further ones are drawn at 0.5 at least, so that they differ."""
-    max_tokens: int = Field(1024, ge=1)
-    """Limit of a verdict."""
-    cache: str | None = None
-    """JSONL file that keeps verdicts, so that none is paid for twice; None: nothing is kept."""
-
-    @model_validator(mode="after")
-    def _keys_have_effect(self) -> JudgeConfig:
-        for key, backend in (("endpoint", "endpoint"), ("model", "vllm"), ("script", "scripted")):
-            given = getattr(self, key) is not None
-            if given != (self.backend == backend):
-                word = "has no effect" if given else "is needed"
-                raise ValueError(f"judge.{key} {word} with judge.backend = {self.backend}")
-        return self
-
-    @property
-    def model_name(self) -> str:
-        """What answers, as the cache of verdicts knows it."""
-        if self.endpoint is not None:
-            return self.endpoint.model
-        if self.model is not None:
-            return f"{self.model.name}+{self.model.adapter}" if self.model.adapter else self.model.name
-        return f"script {self.script}"
+__all__ = ["Config", "RewardSpec"]
 
 
 class RewardSpec(Section):
@@ -245,7 +25,7 @@ class RewardSpec(Section):
     """Weight in the sum; strength of a gate, 0 to 1."""
     role: Literal["reward", "gate"] = "reward"
     """Summed, or a factor that only takes away."""
-    args: dict[str, Any] = {}
+    args: dict[str, Any] = Field({})
     """Arguments of the reward."""
     label: str | None = Field(None, alias="as")
     """Another name for a second instance."""
@@ -308,6 +88,14 @@ class EvaluateConfig(Section):
     """Limit; None takes trainer.max_completion_length."""
     limit: int | None = Field(None, ge=1)
     """At most so many held-out prompts."""
+    likelihood: bool = False
+    """Measure, too, how likely the texts are under the first side's model, per token: what a control costs in
+    naturalness. Loads the model once more."""
+    problems: str | None = None
+    """Answered beside the prompts, for accuracy against tokens: `builtin`, gsm8k, math500, math or aime, or NAME=SOURCE
+    with a file or hub id. Not under controls that need a length."""
+    problem_limit: int = Field(100, ge=1)
+    """At most so many problems."""
     suite: Literal["prompts", "tlg", "longbench_write", "longen"] = "prompts"
     """What is asked: the held-out prompts with `prompts.targets`; the same with Ruler's nine targets in Ruler's form;
     LongBench-Write or LonGen from `data`."""
@@ -349,6 +137,6 @@ class Config(Section):
     rewards: list[RewardSpec] = Field(min_length=1)
     judge: JudgeConfig | None = None
     train: TrainConfig = TrainConfig()  # type: ignore[call-arg]
-    trainer: dict[str, Any] = {}
+    trainer: dict[str, Any] = Field({})
     evaluate: EvaluateConfig = EvaluateConfig()  # type: ignore[call-arg]
     run: RunConfig = RunConfig()  # type: ignore[call-arg]

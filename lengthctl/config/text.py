@@ -8,7 +8,8 @@ from collections.abc import Iterator
 from io import StringIO
 from typing import Any
 
-from lengthctl.config.sections import Config, Section
+from lengthctl.config.section import Section
+from lengthctl.config.sections import Config
 from lengthctl.errors import ConfigError, Problem
 
 __all__ = ["config_digest", "explained_yaml", "parse_yaml", "to_yaml"]

@@ -79,6 +79,7 @@ class BudgetForcing:
     answer_tokens: int = 128
     """Limit of the answer."""
     needs: ClassVar[frozenset[Ability]] = frozenset({Ability.PREFIX})
+    needs_target: ClassVar[bool] = False
 
     def __post_init__(self) -> None:
         if self.tokens < 1 or self.answer_tokens < 1:

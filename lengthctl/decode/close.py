@@ -143,6 +143,7 @@ class Close:
     end_bias: float = 0.0
     """Added to the logits of tokens that end a sentence, in continuations: fewer rounds, less natural texts."""
     needs: ClassVar[frozenset[Ability]] = frozenset({Ability.PREFIX})
+    needs_target: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         if self.branches < 1 or self.rounds < 0:

@@ -99,6 +99,8 @@ class Control(Protocol):
 
     needs: ClassVar[frozenset[Ability]]
     """Without these the backend is refused."""
+    needs_target: ClassVar[bool]
+    """It can do nothing for a text without a length."""
 
     def room(self, task: Task, limit: int) -> int:
         """Tokens that the conversation may come to, beside the task's own messages; `limit` is the sampling's."""

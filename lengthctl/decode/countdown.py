@@ -35,6 +35,7 @@ class Countdown:
     """
 
     needs: ClassVar[frozenset[Ability]] = frozenset()
+    needs_target: ClassVar[bool] = True
 
     def room(self, task: Task, limit: int) -> int:
         """The rules, a marker a word, and the text."""

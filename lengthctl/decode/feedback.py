@@ -41,6 +41,7 @@ class Feedback:
     chunk: int = 48
     """Tokens of a draw: the first sentence of it is kept, and what follows is drawn again behind the marker."""
     needs: ClassVar[frozenset[Ability]] = frozenset({Ability.PREFIX})
+    needs_target: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         if self.chunk < 1:

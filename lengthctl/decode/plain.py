@@ -18,6 +18,7 @@ class Plain:
     """Ask, and take what comes."""
 
     needs: ClassVar[frozenset[Ability]] = frozenset()
+    needs_target: ClassVar[bool] = False
 
     def room(self, task: Task, limit: int) -> int:
         """The text."""

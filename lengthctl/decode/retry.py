@@ -32,6 +32,7 @@ class Retry:
     slack: int = DEFAULT_SLACK
     """Its least half-width, in the target's unit."""
     needs: ClassVar[frozenset[Ability]] = frozenset()
+    needs_target: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         if not 1 <= self.batch <= self.budget:

@@ -33,6 +33,7 @@ class Revise:
     slack: int = DEFAULT_SLACK
     """Its least half-width, in the target's unit."""
     needs: ClassVar[frozenset[Ability]] = frozenset()
+    needs_target: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         if self.rounds < 1:

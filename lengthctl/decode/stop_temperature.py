@@ -30,6 +30,7 @@ class StopTemperature:
     after: int = 0
     """Tokens before which nothing is done; 16 keeps thoughts from being empty."""
     needs: ClassVar[frozenset[Ability]] = frozenset({Ability.RULES})
+    needs_target: ClassVar[bool] = False
 
     def room(self, task: Task, limit: int) -> int:
         """The text."""

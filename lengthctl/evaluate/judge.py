@@ -17,8 +17,7 @@ from lengthctl.records import Completion, FinishReason, RecordWriter, read_recor
 from lengthctl.rollout.backend import Backend, Request, Sampling, request_seed
 
 if TYPE_CHECKING:
-    from lengthctl.config import Config
-    from lengthctl.config.sections import JudgeConfig
+    from lengthctl.config import Config, JudgeConfig
     from lengthctl.models import LoadedTokenizer
 
 __all__ = ["Judge", "JudgeItem", "JudgeStatus", "Judgement", "Verdict", "judge_context", "judge_source"]

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from lengthctl.evaluate.bootstrap import interval, resampled
+
 if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
     from lengthctl.models import LoadedTokenizer
 
-__all__ = ["TextLikelihood", "text_likelihoods"]
+__all__ = ["LikelyText", "TextLikelihood", "likelihood_change", "likelihood_levels", "text_likelihoods"]
 
 _BATCH_TOKENS = 4096
 
@@ -84,3 +89,81 @@ def _one_batch(
         kept = logits.logsumexp(dim=1)
         found.append(TextLikelihood(float((whole - chosen).sum()), float((kept - chosen).sum()), len(answer)))
     return found
+
+
+@dataclass(frozen=True)
+class LikelyText:
+    """A text's likelihood with what it is grouped by."""
+
+    prompt_id: str
+    target: str
+    likelihood: TextLikelihood
+
+
+def likelihood_levels(texts: Sequence[LikelyText], seed: int) -> dict[str, Any]:
+    """`{"overall": {measure: metric}, "by_target": {label: ...}}` of `nll_per_token` and `nll_open_per_token`: pooled,
+    all nats over all tokens, with intervals over prompts. Empty texts count nothing."""
+    labels = dict.fromkeys(text.target for text in texts)
+    return {
+        "overall": _level(texts, seed),
+        "by_target": {label: _level([t for t in texts if t.target == label], seed) for label in labels},
+    }
+
+
+def likelihood_change(before: Sequence[LikelyText], after: Sequence[LikelyText], seed: int) -> dict[str, Any]:
+    """Change (after - before) of the same measures, paired by prompt; empty without a prompt in common."""
+    prompts = sorted({t.prompt_id for t in before} & {t.prompt_id for t in after})
+    if not prompts:
+        return {}
+    weights = resampled(len(prompts), seed)
+    out = {}
+    for name, nats in _NATS.items():
+        first, last = (_sums(side, prompts, nats) for side in (before, after))
+        draws = _ratio(weights @ last[0], weights @ last[1]) - _ratio(weights @ first[0], weights @ first[1])
+        value = float(last[0].sum() / last[1].sum() - first[0].sum() / first[1].sum())
+        out[name] = _metric(value, draws, len(after))
+    return out
+
+
+_NATS: Mapping[str, Callable[[TextLikelihood], float]] = {
+    "nll_per_token": lambda text: text.nll,
+    "nll_open_per_token": lambda text: text.nll_open,
+}
+
+
+def _level(texts: Sequence[LikelyText], seed: int) -> dict[str, dict[str, float]]:
+    written = [text for text in texts if text.likelihood.tokens]
+    prompts = sorted({text.prompt_id for text in written})
+    if not prompts:
+        return {}
+    weights = resampled(len(prompts), seed)
+    out = {}
+    for name, nats in _NATS.items():
+        sums, tokens = _sums(written, prompts, nats)
+        out[name] = _metric(float(sums.sum() / tokens.sum()), _ratio(weights @ sums, weights @ tokens), len(written))
+    return out
+
+
+def _metric(value: float, draws: NDArray[np.float64], n: int) -> dict[str, float]:
+    low, high = interval(draws)
+    return {"value": value, "low": low, "high": high, "n": n}
+
+
+def _ratio(nats: NDArray[np.float64], tokens: NDArray[np.float64]) -> NDArray[np.float64]:
+    found: NDArray[np.float64] = nats / tokens.clip(min=1)
+    return found
+
+
+def _sums(
+    texts: Sequence[LikelyText], prompts: Sequence[str], nats: Callable[[TextLikelihood], float]
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Nats and tokens of each prompt."""
+    import numpy as np
+
+    index = {prompt: i for i, prompt in enumerate(prompts)}
+    sums, tokens = np.zeros(len(prompts)), np.zeros(len(prompts))
+    for text in texts:
+        if text.prompt_id in index:
+            sums[index[text.prompt_id]] += nats(text.likelihood)
+            tokens[index[text.prompt_id]] += text.likelihood.tokens
+    return sums, tokens

@@ -7,7 +7,7 @@ import shlex
 import sys
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,11 +16,20 @@ from lengthctl.decode.control import Control
 from lengthctl.evaluate.environment import environment
 from lengthctl.evaluate.length_table import write_lengths
 from lengthctl.evaluate.metrics import compare, summarise
+from lengthctl.evaluate.reasoning import Attempt
 from lengthctl.models import load_tokenizer
 from lengthctl.pipelines.journal import digest
 from lengthctl.pipelines.length_history import predictor_of
+from lengthctl.pipelines.likelihoods import add_likelihoods
+from lengthctl.pipelines.problem_bench import (
+    answer_problems,
+    evaluation_problems,
+    problem_summary,
+    problem_tasks,
+)
 from lengthctl.pipelines.sampling import Sample, completion_limit, context_tokens, sample_prompts
 from lengthctl.pipelines.suites import evaluation_prompts, judge_subjects, suite_facts
+from lengthctl.problem_sources import Problem
 from lengthctl.prompts import LengthPrompt
 from lengthctl.rollout.pool import RolloutPool
 from lengthctl.rundir import write_json
@@ -29,7 +38,16 @@ if TYPE_CHECKING:
     from lengthctl.config import Config
     from lengthctl.progress import Narrator
 
-__all__ = ["Subject", "run_evaluation", "send_adapter", "untouched"]
+__all__ = ["Subject", "run_evaluation", "seeded", "send_adapter", "untouched"]
+
+
+@dataclass
+class _Found:
+    """What came, by side."""
+
+    samples: dict[str, list[Sample]] = field(default_factory=dict)
+    attempts: dict[str, list[Attempt]] = field(default_factory=dict)
+    seconds: dict[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -60,26 +78,30 @@ def run_evaluation(subjects: Sequence[Subject], narrator: Narrator, *, out: Path
     """
     from lengthctl.rollout.cluster import disconnect
 
+    subjects = [replace(subject, config=seeded(subject.config)) for subject in subjects]
     first = subjects[0].config
     prompts = evaluation_prompts(first)
     controls = {subject.control: parse_control(subject.control) for subject in subjects}
-    found: dict[str, list[Sample]] = {}
-    seconds: dict[str, float] = {}
+    problems = evaluation_problems(first)
+    found = _Found()
     try:
         for group in _by_model(subjects):
-            _sample_group(group, controls, prompts, narrator, out, found, seconds)
+            _sample_group(group, controls, prompts, narrator, out, problems, found)
         judged = {}
         if first.judge is not None:
             with narrator.stage("judge"):
-                judged = judge_subjects(first, found, narrator)
+                judged = judge_subjects(first, found.samples, narrator)
     finally:
         disconnect()
-    summary = _summary(subjects, found, seconds, narrator)
+    summary = _summary(subjects, found, narrator)
     for name, facts in judged.items():
         summary["subjects"][name].update(facts)
+    if first.evaluate.likelihood:
+        with narrator.stage("likelihood"):
+            add_likelihoods(summary, first, found.samples, narrator)
     if out is not None:
         for subject in subjects:
-            _write_lengths(out / _lengths_file(subject.name), subject, found[subject.name])
+            _write_lengths(out / _lengths_file(subject.name), subject, found.samples[subject.name])
         write_json(out / "summary.json", summary)
     return summary
 
@@ -101,8 +123,8 @@ def _sample_group(
     prompts: Sequence[LengthPrompt],
     narrator: Narrator,
     out: Path | None,
-    found: dict[str, list[Sample]],
-    seconds: dict[str, float],
+    problems: Sequence[Problem],
+    found: _Found,
 ) -> None:
     from lengthctl.rollout.open import open_backend
 
@@ -111,7 +133,11 @@ def _sample_group(
     context = 0
     if tokenizer is not None:
         used = [controls[subject.control] for subject in group]
-        context = context_tokens(config, tokenizer, prompts, completion_limit(config), used)
+        limit = completion_limit(config)
+        context = context_tokens(config, tokenizer, prompts, limit, used)
+        for task in problem_tasks(config, problems):
+            own = len(tokenizer.prompt_ids([dict(m) for m in task.messages]))
+            context = max(context, own + max(control.room(task, limit) for control in used))
     with narrator.stage("engine"):
         backend = open_backend(
             config, tokenizer, context_tokens=context, say=narrator.say, predictor=predictor_of(config)
@@ -124,7 +150,7 @@ def _sample_group(
             is_whole = journal is None or not journal.exists()
             started = time.monotonic()
             with narrator.stage("evaluate"):
-                found[subject.name] = sample_prompts(
+                found.samples[subject.name] = sample_prompts(
                     config,
                     backend,
                     tokenizer,
@@ -136,7 +162,13 @@ def _sample_group(
                     journal=journal,
                 )
             if is_whole:  # of one that was interrupted only the rest is known
-                seconds[subject.name] = time.monotonic() - started
+                found.seconds[subject.name] = time.monotonic() - started
+            control = controls[subject.control]
+            if problems and not control.needs_target:
+                path = None if out is None else out / "problems" / Path(_samples_file(subject.name)).name
+                found.attempts[subject.name] = answer_problems(
+                    config, backend, tokenizer, problems, control, subject.control, narrator, journal=path
+                )
     finally:
         backend.close()
 
@@ -170,12 +202,10 @@ def _write_lengths(path: Path, subject: Subject, samples: Sequence[Sample]) -> N
     )
 
 
-def _summary(
-    subjects: Sequence[Subject], found: dict[str, list[Sample]], seconds: dict[str, float], narrator: Narrator
-) -> dict[str, Any]:
+def _summary(subjects: Sequence[Subject], found: _Found, narrator: Narrator) -> dict[str, Any]:
     config = subjects[0].config
     seed = config.run.seed
-    scored = {name: [sample.scored for sample in rows] for name, rows in found.items()}
+    scored = {name: [sample.scored for sample in rows] for name, rows in found.samples.items()}
     first, *others = (subject.name for subject in subjects)
     return {
         "schema": 1,
@@ -184,13 +214,14 @@ def _summary(
                 "model": _model_name(subject.config),
                 "control": subject.control,
                 "samples": _samples_file(subject.name),
-                "seconds": seconds.get(subject.name),
+                "seconds": found.seconds.get(subject.name),
                 **summarise(scored[subject.name], seed),
-                **suite_facts(config, found[subject.name]),
+                **suite_facts(config, found.samples[subject.name]),
             }
             for subject in subjects
         },
         "differences": {name: compare(scored[first], scored[name], seed) for name in others},
+        **(problem_summary(found.attempts, seed) if found.attempts else {}),
         "minutes": {name: spent / 60 for name, spent in narrator.stages.items()},
         "seed": seed,
         "command": shlex.join(["lengthctl", *sys.argv[1:]]),
@@ -213,6 +244,13 @@ def send_adapter(config: Config, pool: RolloutPool) -> None:
 
     model = load_policy(config.model.model_copy(update={"lora": None}))
     pool.sync_weights(checkpoint_state(model, torch.bfloat16))
+
+
+def seeded(config: Config) -> Config:
+    """Every request of a local model with a seed of its own, so that sides are drawn alike."""
+    if config.rollout.backend != "vllm":
+        return config
+    return config.model_copy(update={"rollout": config.rollout.model_copy(update={"reproducible": True})})
 
 
 def untouched(config: Config) -> Config:

@@ -16,7 +16,7 @@ from lengthctl.decode.run import check_abilities, run_controls
 from lengthctl.errors import DataError
 from lengthctl.length import Target, Unit, count_length, relative_deviation
 from lengthctl.models import LoadedTokenizer, context_length, load_tokenizer
-from lengthctl.pipelines.evaluation import send_adapter
+from lengthctl.pipelines.evaluation import seeded, send_adapter
 from lengthctl.pipelines.journal import Journal, digest
 from lengthctl.pipelines.sampling import with_system_prompt
 from lengthctl.prompts import WORDINGS, Message, word_length
@@ -89,6 +89,7 @@ def generate_texts(
     from lengthctl.rollout.cluster import disconnect
     from lengthctl.rollout.open import open_backend
 
+    config = seeded(config)
     if not items:
         raise DataError("there are no prompts", "Give one, or name a file with --in")
     control_spec = settings.control or _default_control(config, items)

@@ -155,7 +155,8 @@ def sample_prompts(
                 bar.update(len(kept))
 
             owed = [(task, control) for task in tasks if task.id not in kept]
-            seed = config.run.seed if config.rollout.reproducible else None
+            is_seeded = config.rollout.reproducible or config.rollout.backend == "endpoint"
+            seed = config.run.seed if is_seeded else None
             failures = [
                 outcome.error
                 for outcome in run_controls(backend, owed, Context(sampling, tokenizer), seed=seed, on_outcome=told)

@@ -15,8 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from lengthctl.config import EndpointSection
-from lengthctl.config.sections import JudgeConfig
+from lengthctl.config import EndpointSection, JudgeConfig
 from lengthctl.errors import EndpointError
 from lengthctl.evaluate.judge import Judge, JudgeItem
 from lengthctl.judging import LONGBENCH_WRITE

@@ -198,3 +198,53 @@ def test_a_journal_cut_anywhere_is_completed_to_the_same_bytes(ids: list[str], d
         whole = fill()
         path.write_bytes(whole[: data.draw(st.integers(0, len(whole)))])
         assert fill() == whole
+
+
+def test_problems_are_answered_beside_the_prompts(tmp_path: Path) -> None:
+    from lengthctl.data_gen.checkable import make_tasks
+
+    tasks = make_tasks(4, 20_260_101, split="test")
+    texts = {task.id: [f"So it is.\n#### {task.answer if i % 2 else 'none'}"] for i, task in enumerate(tasks)}
+    settings = ["evaluate.problems=builtin", "evaluate.problem_limit=4", "evaluate.limit=1", "evaluate.samples=1"]
+    out = tmp_path / "e"
+    command = ["eval", "m", *settings, *script(tmp_path, {**texts, "*": [TEXT]}), "--out", str(out), "--json"]
+    controls = ["--control", "plain", "--control", "retry"]
+    found = lengthctl(*command, *controls)
+    assert found.exit_code == 0, found.exception
+    summary = json.loads(found.stdout)
+    assert list(summary["reasoning"]) == ["plain"]  # retry needs a length, problems have none
+    assert summary["reasoning"]["plain"]["accuracy"]["value"] == 0.5
+    rows = [json.loads(line) for line in (out / "problems" / "plain.jsonl").read_text().splitlines()]
+    assert [row["status"] for row in rows] == ["wrong", "correct", "wrong", "correct"]
+    assert "accuracy" in (out / "report.html").read_text()
+
+
+@pytest.mark.parametrize("suite", ["tlg", "longbench_write"])
+def test_suites_bring_their_prompts_and_their_facts(tmp_path: Path, suite: str) -> None:
+    data = tmp_path / "long.jsonl"
+    data.write_text('{"prompt": "Write about rain, 10 words.", "type": "Functional", "length": 10}\n')
+    settings = [f"evaluate.suite={suite}", "evaluate.limit=1", "evaluate.samples=1"]
+    if suite == "longbench_write":
+        settings.append(f"evaluate.data={data}")
+    out = lengthctl("eval", "m", *settings, *script(tmp_path, {"*": [TEXT]}), "--json")
+    assert out.exit_code == 0, out.exception
+    side = json.loads(out.stdout)["subjects"]["m"]
+    if suite == "tlg":
+        assert side["overall"]["pm"]["n"] == 9
+        assert side["tlg"]["as_ruler"]["10"] == {"n": 1, "pm": 1.0, "fm": 1.0}
+    else:
+        assert side["writing"]["overall"]["s_l"]["value"] == 1.0
+
+
+def test_a_scripted_judge_grades_every_side(tmp_path: Path) -> None:
+    verdict = dict.fromkeys(("Relevance", "Accuracy", "Coherence", "Clarity"), 4)
+    verdict |= {"Breadth and Depth": 4, "Reading Experience": 4}
+    verdicts = tmp_path / "verdicts.jsonl"
+    verdicts.write_text(json.dumps({"id": "*", "texts": [json.dumps(verdict)]}) + "\n")
+    judge = json.dumps({"backend": "scripted", "script": str(verdicts), "cache": str(tmp_path / "cache.jsonl")})
+    settings = [f"judge={judge}", "evaluate.limit=2", "evaluate.samples=1", "prompts.targets=[10]"]
+    out = lengthctl("eval", "m", *settings, *script(tmp_path, {"*": [TEXT]}), "--json")
+    assert out.exit_code == 0, out.exception
+    side = json.loads(out.stdout)["subjects"]["m"]
+    assert side["judge"]["s_q"]["value"] == 0.75
+    assert side["judge"]["ok"] == 2

@@ -11,8 +11,7 @@ import pytest
 from fake_judge import FakeJudge
 from flaky_server import OK, Answer, FlakyServer, completion
 
-from lengthctl.config import Config, EndpointSection, RewardSpec
-from lengthctl.config.sections import JudgeConfig
+from lengthctl.config import Config, EndpointSection, JudgeConfig, RewardSpec
 from lengthctl.errors import DataError, EndpointError
 from lengthctl.evaluate.judge import Judge, JudgeItem, judge_context, judge_source
 from lengthctl.judging import LONGBENCH_WRITE, LONGEN

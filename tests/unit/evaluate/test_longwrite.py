@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from fake_judge import FakeJudge
 
-from lengthctl.config.sections import JudgeConfig
+from lengthctl.config import JudgeConfig
 from lengthctl.errors import DataError
 from lengthctl.evaluate.judge import Judge
 from lengthctl.evaluate.longwrite import (

@@ -1,0 +1,111 @@
+"""Sections of what goes in: the model, and the prompts with their lengths."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pydantic import Field, StrictInt, field_validator, model_validator
+
+from lengthctl.config.section import Section
+from lengthctl.length import Relation, Target, Unit
+from lengthctl.prompts import check_wording
+
+__all__ = ["ModelConfig", "PromptsConfig", "is_hub_id"]
+
+
+class LoraSection(Section):
+    """Low-rank adapters instead of full weights."""
+
+    r: int = Field(16, ge=1)
+    """Rank."""
+    alpha: float = 32
+    """Scale."""
+    dropout: float = Field(0.0, ge=0, lt=1)
+    """Dropout on the adapter's input."""
+    target_modules: str | list[str] = "all-linear"
+    """Modules that get an adapter; PEFT's names."""
+
+
+class ModelConfig(Section):
+    """The model that is sampled and trained."""
+
+    name: str = "smollm2-135m-instruct"
+    """The bundled model, a folder, or a hub id."""
+    adapter: str | None = None
+    """A LoRA adapter to merge on load."""
+    chat_template: str | None = None
+    """None: the tokenizer's own. `chatml`: plain ChatML without default system prompt. Else a .jinja file."""
+    system_prompt: str | None = None
+    """Put in front of every conversation that has none."""
+    lora: LoraSection | None = None
+    """Train adapters instead of all weights."""
+
+
+_FILE_SUFFIXES = (".jsonl", ".json", ".parquet", ".csv")
+
+
+def is_hub_id(source: str) -> bool:
+    """Neither the built-in set nor a file."""
+    return source != "builtin" and not source.lower().endswith(_FILE_SUFFIXES)
+
+
+class PromptsConfig(Section):
+    """Seed prompts and the lengths asked of them."""
+
+    source: str = "builtin"
+    """`builtin`, a .jsonl, .parquet or .csv file, or a hub id."""
+    subset: str | None = None
+    """Config name of a hub dataset."""
+    split: str = "train"
+    """Split of a hub dataset."""
+    eval_source: str | None = None
+    """A held-out set of its own; else `eval_fraction` of `source` is held out by a hash. A text that stands in both is
+    not trained."""
+    eval_split: str | None = None
+    """Split of a hub `eval_source`, or of `source` itself where that has a held-out split."""
+    column: str = "prompt"
+    """Column with text or messages."""
+    eval_fraction: float = Field(0.1, gt=0, lt=1)
+    """Share held out of `source`."""
+    limit: int | None = Field(None, ge=1)
+    """At most so many seed prompts a split."""
+    targets: list[StrictInt | dict[str, Any]] = Field([10, 30, 50, 80], min_length=1)
+    """Numbers, or mappings with value, relation, unit, high, tolerance."""
+    relation: Relation = Relation.EXACT
+    """Relation of bare numbers."""
+    unit: Unit = Unit.WORDS
+    """Unit of bare numbers."""
+    tolerance: float | None = None
+    """Relative slack of bare numbers under `about`."""
+    wordings: list[str] | None = Field(None, min_length=1)
+    """Forms of the demand with {request} and {length}; None takes the built-in ones."""
+
+    @field_validator("wordings")
+    @classmethod
+    def _wordings_have_both_places(cls, wordings: list[str] | None) -> list[str] | None:
+        for form in wordings or ():
+            check_wording(form)
+        return wordings
+
+    @property
+    def resolved_targets(self) -> list[Target]:
+        """The targets as objects."""
+        base = {"relation": self.relation, "unit": self.unit, "tolerance": self.tolerance}
+        return [Target.parse({**base, **(t if isinstance(t, dict) else {"value": t})}) for t in self.targets]
+
+    @model_validator(mode="after")
+    def _targets_are_valid(self) -> PromptsConfig:
+        try:
+            _ = self.resolved_targets
+        except TypeError as error:
+            raise ValueError(f"targets: a target has value, relation, unit, high, tolerance ({error})") from error
+        except ValueError as error:
+            raise ValueError(f"targets: {error}") from error
+        return self
+
+    @model_validator(mode="after")
+    def _eval_split_has_a_source(self) -> PromptsConfig:
+        source = self.eval_source or self.source
+        if self.eval_split is not None and not is_hub_id(source):
+            raise ValueError(f"eval_split has no effect: {source} is no hub dataset")
+        return self

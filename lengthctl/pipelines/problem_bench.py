@@ -1,0 +1,136 @@
+"""Problems answered beside the prompts: accuracy against tokens for every side of an evaluation."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from lengthctl.checking import AnswerChecker
+from lengthctl.data_gen.checkable import make_tasks
+from lengthctl.decode.control import Context, Control, Outcome, Task
+from lengthctl.decode.run import check_abilities, run_controls
+from lengthctl.evaluate.reasoning import Attempt, compare_attempts, summarise_attempts
+from lengthctl.models import LoadedTokenizer
+from lengthctl.pipelines.journal import Journal, digest
+from lengthctl.pipelines.sampling import completion_limit, with_system_prompt
+from lengthctl.problem_sources import Problem, load_problems
+from lengthctl.reasoning import count_reasoning_tokens, opens_reasoning
+from lengthctl.records import FinishReason
+from lengthctl.rollout.backend import Backend, Sampling
+
+if TYPE_CHECKING:
+    from lengthctl.config import Config
+    from lengthctl.progress import Narrator
+
+__all__ = ["answer_problems", "evaluation_problems", "problem_summary", "problem_tasks"]
+
+_ASK = "{question}\nWork it out step by step. Write the final answer alone behind ####."
+_TASK_SEED = 20_260_101
+_CLOSING = "</think>"
+
+
+def evaluation_problems(config: Config) -> list[Problem]:
+    """Problems of `evaluate.problems`: `builtin`, a set's name, or NAME=SOURCE.
+
+    Raises:
+        DataError: unknown set, or a source that cannot be read.
+    """
+    wanted, limit = config.evaluate.problems, config.evaluate.problem_limit
+    if wanted is None:
+        return []
+    if wanted == "builtin":
+        return [task.to_problem() for task in make_tasks(limit, _TASK_SEED, split="test")]
+    name, _, source = wanted.partition("=")
+    return load_problems(name, source or None, limit=limit)
+
+
+def problem_tasks(config: Config, problems: Sequence[Problem]) -> list[Task]:
+    """`evaluate.samples` tasks a problem; they name no length."""
+    tasks = []
+    for problem in problems:
+        messages = [{"role": "user", "content": _ASK.format(question=problem.question)}]
+        asked = tuple(with_system_prompt(messages, config.model.system_prompt))
+        for sample in range(config.evaluate.samples):
+            tasks.append(Task(f"{problem.id}#{sample}", asked, group=problem.id))
+    return tasks
+
+
+def answer_problems(
+    config: Config,
+    backend: Backend,
+    tokenizer: LoadedTokenizer | None,
+    problems: Sequence[Problem],
+    control: Control,
+    spec: str,
+    narrator: Narrator,
+    *,
+    journal: Path | None = None,
+) -> list[Attempt]:
+    """Every problem answered under a control and checked; failed requests are left out and told.
+
+    Raises:
+        ConfigError: the backend cannot carry out the control.
+        RunFolderError: the journal is of other settings.
+    """
+    check_abilities(spec, control, backend)
+    evaluate = config.evaluate
+    sampling = Sampling(temperature=evaluate.temperature, top_p=evaluate.top_p, max_tokens=completion_limit(config))
+    tasks = problem_tasks(config, problems)
+    by_id = {problem.id: problem for problem in problems}
+    settings = [config.model.model_dump(mode="json"), evaluate.model_dump(mode="json"), config.run.seed, spec]
+    keys = {t.id: digest(settings, [dict(m) for m in t.messages]) for t in tasks}
+    kept = Journal(journal, keys)
+    try:
+        with AnswerChecker() as checker, narrator.bar(len(tasks), f"problems {spec}") as bar:
+            bar.update(len(kept))
+
+            def told(task: Task, outcome: Outcome) -> None:
+                if outcome.finish is FinishReason.ERROR:
+                    narrator.say(f"{task.id} failed and is left out: {outcome.error}")
+                    return
+                attempt = _attempt(by_id[task.group], task, outcome, checker, tokenizer)
+                row = {"id": task.id, "key": keys[task.id], **attempt.to_row(), "text": outcome.text}
+                kept.add({**row, "finish": outcome.finish, "drawn_tokens": outcome.drawn_tokens, "control": spec})
+                bar.update(len(kept))
+
+            owed = [(task, control) for task in tasks if task.id not in kept]
+            is_seeded = config.rollout.reproducible or config.rollout.backend == "endpoint"
+            seed = config.run.seed if is_seeded else None
+            run_controls(backend, owed, Context(sampling, tokenizer), seed=seed, on_outcome=told)
+    finally:
+        kept.close()
+    return [Attempt.parse(row) for row in kept.rows([task.id for task in tasks])]
+
+
+def _attempt(
+    problem: Problem, task: Task, outcome: Outcome, checker: AnswerChecker, tokenizer: LoadedTokenizer | None
+) -> Attempt:
+    starts_open = opens_reasoning(task.messages[-1]["content"])
+    verdict = checker.check_text(outcome.text, problem.answer, starts_open=starts_open)
+    reasoning = 0
+    total = len(outcome.token_ids) or (outcome.source.tokens if outcome.source is not None else 0)
+    if tokenizer is not None and _CLOSING in outcome.text:
+        reasoning = count_reasoning_tokens(outcome.token_ids, tokenizer.encode(_CLOSING), starts_open=True).reasoning
+    return Attempt(
+        problem.id,
+        int(task.id.rpartition("#")[2]),
+        verdict.status,
+        reasoning,
+        total - reasoning,
+        total,
+        outcome.finish in (FinishReason.LIMIT, FinishReason.REWARD_CEILING),
+        problem.difficulty,
+    )
+
+
+def problem_summary(sides: Mapping[str, Sequence[Attempt]], seed: int) -> dict[str, Any]:
+    """For a summary: `reasoning` (what the report plots), `problems` by side, and their differences to the first."""
+    summaries = {name: summarise_attempts(attempts, seed) for name, attempts in sides.items() if attempts}
+    plotted = {
+        name: {"accuracy": found["overall"]["accuracy"], "tokens": found["overall"]["mean_total_tokens"]}
+        for name, found in summaries.items()
+    }
+    first, *others = summaries
+    changes = {name: compare_attempts(sides[first], sides[name], seed) for name in others}
+    return {"reasoning": plotted, "problems": summaries, "problem_differences": changes}
