@@ -2,18 +2,11 @@
 
 from __future__ import annotations
 
-import contextlib
-import os
-import signal
-import socket
-import subprocess
-import sys
-import time
-import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from vllm_server import vllm_server
 
 from lengthctl.config import EndpointSection, JudgeConfig
 from lengthctl.errors import EndpointError
@@ -31,36 +24,8 @@ PROMPTS = ("Name three rivers.", "What is a lake?", "Describe the sea in one sen
 
 @pytest.fixture(scope="module")
 def url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    folder = tmp_path_factory.mktemp("server")
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = int(free.getsockname()[1])
-    args = ["--model", resolve_model(BUNDLED), "--served-model-name", "m", "--host", "127.0.0.1", "--port", str(port)]
-    size = ["--max-model-len", "2048", "--enforce-eager", "--dtype", "bfloat16"]
-    quiet = {"VLLM_CPU_KVCACHE_SPACE": "1", "VLLM_LOGGING_LEVEL": "ERROR", "TORCHDYNAMO_DISABLE": "1"}
-    command = [sys.executable, "-m", "vllm.entrypoints.openai.api_server", *args, *size]
-    with (folder / "server.log").open("w") as log:
-        server = subprocess.Popen(command, stdout=log, stderr=log, env={**os.environ, **quiet}, start_new_session=True)
-    try:
-        wait_for(port, server, folder / "server.log")
-        yield f"http://127.0.0.1:{port}/v1"
-    finally:
-        os.killpg(server.pid, signal.SIGTERM)
-        server.wait(timeout=60)
-
-
-def wait_for(port: int, server: subprocess.Popen[bytes], log: Path) -> None:
-    deadline = time.monotonic() + 300
-    while time.monotonic() < deadline:
-        assert server.poll() is None, log.read_text()[-3000:]
-        with (
-            contextlib.suppress(OSError),
-            urllib.request.urlopen(f"http://127.0.0.1:{port}/health", timeout=5) as answer,
-        ):
-            if answer.status == 200:
-                return
-        time.sleep(1)
-    raise AssertionError(log.read_text()[-3000:])
+    with vllm_server(resolve_model(BUNDLED), tmp_path_factory.mktemp("server"), max_model_len=2048) as served:
+        yield served
 
 
 def requests(**sampling: object) -> list[Request]:
@@ -128,3 +93,46 @@ def test_the_small_model_as_judge_is_counted_and_its_verdicts_are_kept(url: str,
     assert dict(judgement.verdicts["1"].scores) != dict.fromkeys(LONGBENCH_WRITE.names, 5)
     again = Judge(settings, EndpointBackend(endpoint, 1.0), LONGBENCH_WRITE)
     assert (again.judge(items[:2]).asked, again.judge(items[:2]).cached) == (0, 2)
+
+
+def test_gen_and_eval_over_the_endpoint(url: str, tmp_path: Path) -> None:
+    import json
+
+    from typer.testing import CliRunner
+
+    from lengthctl.cli import app
+    from lengthctl.errors import ConfigError
+
+    out = tmp_path / "texts.jsonl"
+    gen = [
+        "gen",
+        "Describe the sea.",
+        "--endpoint",
+        url,
+        "--model",
+        "m",
+        "--words",
+        "20",
+        "--n",
+        "2",
+        "--max-tokens",
+        "64",
+    ]
+    found = CliRunner().invoke(app, [*gen, "--control", "retry:budget=4,batch=2", "--out", str(out)])
+    assert found.exit_code == 0, found.exception
+    rows = [json.loads(line) for line in out.read_text().splitlines()]
+    assert [row["control"] for row in rows] == ["retry:budget=4,batch=2"] * 2
+    assert all(row["draws"] in (2, 4) and row["drawn_tokens"] > row["length"] for row in rows)
+    refused = CliRunner().invoke(app, [*gen, "--control", "close"])
+    assert isinstance(refused.exception, ConfigError)
+    assert "an endpoint cannot" in str(refused.exception)
+    endpoint = f"rollout.endpoint={{base_url: '{url}', model: m}}"
+    judge = f"judge={{endpoint: {{base_url: '{url}', model: m}}, max_tokens: 16, attempts: 1}}"
+    settings = ["rollout.backend=endpoint", endpoint, judge, "evaluate.limit=2", "prompts.targets=[20]"]
+    command = ["eval", "m", *settings, "--control", "plain", "--control", "revise:rounds=2", "--json"]
+    measured = CliRunner().invoke(app, command)
+    assert measured.exit_code == 0, measured.exception
+    summary = json.loads(measured.stdout)
+    assert list(summary["subjects"]) == ["plain", "revise:rounds=2"]
+    judged = summary["subjects"]["plain"]["judge"]
+    assert judged["ok"] + judged["parse_error"] + judged["refused"] == 4

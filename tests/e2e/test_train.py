@@ -7,16 +7,15 @@ import functools
 import json
 import os
 import signal
-import socket
 import subprocess
 import sys
 import time
-import urllib.request
 from pathlib import Path
 from typing import Any
 
 import psutil
 import pytest
+from vllm_server import vllm_server
 
 pytestmark = pytest.mark.e2e
 
@@ -35,6 +34,11 @@ def lengthctl(*args: str, cwd: Path, **environment: str) -> subprocess.Completed
     command = [sys.executable, "-c", "from lengthctl.cli import main; main()", *args]
     env = {**os.environ, **environment}
     return subprocess.run(command, cwd=cwd, capture_output=True, text=True, timeout=800, env=env)
+
+
+def only_side(printed: str) -> dict[str, Any]:
+    (side,) = json.loads(printed)["subjects"].values()
+    return side
 
 
 def records(path: Path) -> list[dict[str, Any]]:
@@ -149,7 +153,7 @@ def test_eval_of_the_run(run: Path, tmp_path: Path) -> None:
     args = ("eval", str(run), "evaluate.limit=3", "prompts.targets=[10]", "trainer.max_completion_length=64")
     out = lengthctl(*args, "--json", "--out", str(tmp_path), cwd=tmp_path)
     assert out.returncode == 0, out.stderr[-3000:]
-    assert json.loads(out.stdout)["after"]["overall"]["fm"]["n"] == 3
+    assert only_side(out.stdout)["overall"]["fm"]["n"] == 3
     assert (tmp_path / "report.html").is_file()
 
 
@@ -206,49 +210,13 @@ def test_an_adapter_is_evaluated_through_the_engines(lora_run: Path, tmp_path: P
     args = ("eval", "smollm2-135m-instruct", f"model.adapter={lora_run / 'adapter'}", "evaluate.limit=2")
     out = lengthctl(*args, "prompts.targets=[10]", "trainer.max_completion_length=32", "--json", cwd=tmp_path)
     assert out.returncode == 0, out.stderr[-3000:]
-    assert json.loads(out.stdout)["after"]["overall"]["pm"]["n"] == 2
+    assert only_side(out.stdout)["overall"]["pm"]["n"] == 2
 
 
 def test_the_model_is_served_and_evaluated_as_an_endpoint(run: Path, tmp_path: Path) -> None:
-    port = free_port()
-    args = ["--model", str(run / "model"), "--served-model-name", "m", "--port", str(port), "--host", "127.0.0.1"]
-    size = ["--max-model-len", "512", "--enforce-eager", "--dtype", "bfloat16"]
-    environment = {
-        **os.environ,
-        "VLLM_CPU_KVCACHE_SPACE": "1",
-        "VLLM_LOGGING_LEVEL": "ERROR",
-        "TORCHDYNAMO_DISABLE": "1",
-    }
-    command = [sys.executable, "-m", "vllm.entrypoints.openai.api_server", *args, *size]
-    with (tmp_path / "server.log").open("w") as log:
-        server = subprocess.Popen(command, stdout=log, stderr=log, env=environment, start_new_session=True)
-    try:
-        wait_for(port, server, tmp_path / "server.log")
-        endpoint = f"rollout.endpoint={{base_url: 'http://127.0.0.1:{port}/v1', model: m}}"
+    with vllm_server(str(run / "model"), tmp_path, max_model_len=512) as url:
+        endpoint = f"rollout.endpoint={{base_url: '{url}', model: m}}"
         settings = ("rollout.backend=endpoint", endpoint, "evaluate.limit=2", "prompts.targets=[10]")
         out = lengthctl("eval", "m", "--config", "quickstart", *settings, "--json", cwd=tmp_path)
         assert out.returncode == 0, out.stderr[-3000:]
-        assert json.loads(out.stdout)["after"]["overall"]["fm"]["n"] == 2
-    finally:
-        os.killpg(server.pid, signal.SIGTERM)
-        server.wait(timeout=60)
-
-
-def free_port() -> int:
-    with socket.socket() as s:
-        s.bind(("127.0.0.1", 0))
-        return int(s.getsockname()[1])
-
-
-def wait_for(port: int, server: subprocess.Popen[bytes], log: Path) -> None:
-    deadline = time.monotonic() + 300
-    while time.monotonic() < deadline:
-        assert server.poll() is None, log.read_text()[-3000:]
-        with (
-            contextlib.suppress(OSError),
-            urllib.request.urlopen(f"http://127.0.0.1:{port}/health", timeout=5) as answer,
-        ):
-            if answer.status == 200:
-                return
-        time.sleep(1)
-    raise AssertionError(log.read_text()[-3000:])
+        assert only_side(out.stdout)["overall"]["fm"]["n"] == 2
