@@ -12,7 +12,7 @@ import typer
 from lengthctl.errors import LengthctlError
 from lengthctl.exits import fail, fail_unforeseen
 
-__all__ = ["AsJson", "Overrides", "app", "emit", "main", "prepare_heavy", "result_stream"]
+__all__ = ["AsJson", "Overrides", "app", "emit", "main", "prepare_for", "prepare_heavy", "result_stream"]
 
 app = typer.Typer(
     rich_markup_mode=None,
@@ -38,6 +38,12 @@ def emit(text: str) -> None:
     out = result_stream()
     out.write(text + "\n")
     out.flush()
+
+
+def prepare_for(backend: str) -> None:
+    """Before a backend of this kind is opened."""
+    if backend == "vllm":
+        prepare_heavy()
 
 
 def prepare_heavy() -> None:

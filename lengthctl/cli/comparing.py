@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from lengthctl.cli.app import AsJson, app, prepare_heavy
+from lengthctl.cli.app import AsJson, app, prepare_for
 from lengthctl.cli.bounds import FailOver, FailUnder
 from lengthctl.cli.named import OF_TRAINING, load_named, load_run, model_overrides
 from lengthctl.cli.results import print_summary
@@ -56,8 +56,7 @@ def evaluate(
     if out is not None and (out / RESOLVED_CONFIG).is_file():
         raise RunFolderError(f"{out} holds a run, whose results would be replaced", "Name another folder")
     subjects = subjects_of(words, controls, recipe, [])
-    if subjects[0].config.rollout.backend == "vllm":
-        prepare_heavy()
+    prepare_for(subjects[0].config.rollout.backend)
     from lengthctl.evaluate.report import write_report
     from lengthctl.pipelines.evaluation import run_evaluation
     from lengthctl.progress import Narrator

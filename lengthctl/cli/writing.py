@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from lengthctl.cli.app import AsJson, Overrides, app, emit, prepare_heavy
+from lengthctl.cli.app import AsJson, Overrides, app, emit, prepare_for
 from lengthctl.cli.comparing import Controls, subjects_of
 from lengthctl.cli.named import OF_TRAINING, load_named, model_overrides
 from lengthctl.cli.targets import (
@@ -102,8 +102,7 @@ def gen(
         except ValueError as error:
             raise ConfigError("gen", [Problem("--wording", str(error))]) from error
     settings = GenSettings(control, n, temperature, top_p, max_tokens, wording or WORDINGS[0])
-    if config.rollout.backend == "vllm":
-        prepare_heavy()
+    prepare_for(config.rollout.backend)
     from lengthctl.progress import Narrator
 
     rows = generate_texts(config, items, settings, Narrator(), out=out)
@@ -168,7 +167,7 @@ def sample(
 ) -> None:
     """Look at a few held-out texts of models or controls side by side."""
     subjects = subjects_of(words, controls, None, [f"evaluate.limit={prompts}", "evaluate.samples=1"])
-    prepare_heavy()
+    prepare_for(subjects[0].config.rollout.backend)
     import tempfile
 
     from lengthctl.pipelines.evaluation import run_evaluation

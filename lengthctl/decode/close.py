@@ -8,13 +8,14 @@ own distribution, as if whole texts had been drawn until one fits, at the cost o
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import ClassVar, Literal
 
 from lengthctl.decode.closing_band import DEFAULT_SLACK, DEFAULT_TOLERANCE, closing_band
 from lengthctl.decode.control import Context, Draw, Outcome, Steps, Task
 from lengthctl.decode.draft import Ending, endings, token_texts
-from lengthctl.length import Band, Target, Unit
+from lengthctl.length import Band, Relation, Target, Unit
 from lengthctl.prompts import stable_hash
 from lengthctl.records import Completion, FinishReason
 from lengthctl.registry import register
@@ -27,6 +28,8 @@ _TOKENS_PER_WORD = 1.6
 """On the high side: it bounds draws, and a bound that is too low costs another round."""
 _LEAST_TOKENS_PER_UNIT = {Unit.CHARACTERS: 1 / 16, Unit.SENTENCES: 2.0}
 """Fewer tokens cannot make a unit; of words one can."""
+_PAST_AN_END = 1.0
+"""What going on where the model would have ended counts as, in the cost of a point: a gap 2.7 times too wide."""
 _SENTENCE_TOKENS = 24
 """A continuation of about so many tokens to the middle of the band is likeliest to end in it."""
 
@@ -37,6 +40,8 @@ class _Point:
 
     ids: tuple[int, ...]
     length: int
+    is_end: bool = False
+    """The model would have ended there."""
 
 
 @dataclass(frozen=True)
@@ -87,18 +92,24 @@ class _Search:
         found = endings(ids, decode, self.count, is_natural=natural)
         if natural and length in self.band and (not found or found[-1].text != text.rstrip()):
             self.unfinished = Outcome(text, ids, FinishReason.EOS)  # a list, a line of verse
-        for ending in found:
-            if ending.tokens <= len(prefix):
-                continue
-            here = ids[: ending.tokens]
-            if ending.length in self.band:
-                gained = completion.logprobs[: ending.tokens - len(prefix)]
-                mean = sum(gained) / len(gained) if gained else -math.inf
-                self.candidates.append(_Candidate(ending, here, natural and ending is found[-1], mean))
-            elif ending.length < self.band.low:
-                self.points.setdefault(here, _Point(here, ending.length))
         if length < self.band.low:  # cut by the bound of the draw, or ended early: it can go on
-            self.points.setdefault(ids, _Point(ids, length))
+            self.points.setdefault(ids, _Point(ids, length, is_end=natural))
+        new = [ending for ending in found if ending.tokens > len(prefix)]
+        for ending in new:
+            if ending.length < self.band.low:
+                here = ids[: ending.tokens]
+                self.points.setdefault(here, _Point(here, ending.length))
+        if inside := [ending for ending in new if ending.length in self.band]:
+            best = self._best(inside)
+            gained = completion.logprobs[: best.tokens - len(prefix)]
+            mean = sum(gained) / len(gained) if gained else -math.inf
+            self.candidates.append(_Candidate(best, ids[: best.tokens], natural and best is found[-1], mean))
+
+    def _best(self, inside: Sequence[Ending]) -> Ending:
+        """Where a draw that could end at several places ends: nearest to a number asked for, else as late as it may."""
+        if self.target.relation in (Relation.EXACT, Relation.ABOUT):
+            return min(inside, key=lambda ending: abs(ending.length - self.target.value))
+        return inside[-1]
 
     def next_point(self) -> _Point:
         """The place from which a continuation is likeliest to end inside the band; one that failed is tried again
@@ -108,15 +119,15 @@ class _Search:
         def cost(point: _Point) -> tuple[float, int]:
             gap = (middle - point.length) * self.rate
             off = abs(math.log(max(gap, 1.0) / _SENTENCE_TOKENS))
-            return off + 0.7 * self.tried.get(point.ids, 0), -point.length
+            return off + 0.7 * self.tried.get(point.ids, 0) + _PAST_AN_END * point.is_end, -point.length
 
         best = min(self.points.values(), key=cost)
         self.tried[best.ids] = self.tried.get(best.ids, 0) + 1
         return best
 
-    def sampling(self, point: _Point, bias: dict[int, float]) -> Sampling:
+    def sampling(self, point: _Point, bias: dict[int, float], *, is_held: bool) -> Sampling:
         """From a point to the end of the band and no farther."""
-        least = _LEAST_TOKENS_PER_UNIT.get(self.target.unit, 1.0)
+        least = _LEAST_TOKENS_PER_UNIT.get(self.target.unit, 1.0) if is_held else 0.0
         hold = max(1, math.floor((self.band.low - point.length) * least)) if point.length < self.band.low else 0
         base = self.context.sampling
         room = base.max_tokens - len(point.ids)
@@ -132,6 +143,10 @@ class Close:
 
     branches: int = 4
     """Continuations of one round."""
+    starts: int = 1
+    """Draws of the first round, from the beginning."""
+    hold: bool = True
+    """Hold the end back below the band; else a text may end there, and others go on from before its end."""
     rounds: int = 8
     """Rounds after the first draw; then the text is cut at a word."""
     tolerance: float = DEFAULT_TOLERANCE
@@ -146,8 +161,8 @@ class Close:
     needs_target: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
-        if self.branches < 1 or self.rounds < 0:
-            raise ValueError("branches is at least 1 and rounds at least 0")
+        if self.branches < 1 or self.starts < 1 or self.rounds < 0:
+            raise ValueError("branches and starts are at least 1, and rounds at least 0")
 
     def room(self, task: Task, limit: int) -> int:
         """The text."""
@@ -163,9 +178,9 @@ class Close:
         bias = dict.fromkeys(context.tokenizer.sentence_end_ids, self.end_bias) if self.end_bias else {}
         for number in range(self.rounds + 1):
             point = search.next_point()
-            sampling = search.sampling(point, bias if number else {})
+            sampling = search.sampling(point, bias if number else {}, is_held=self.hold)
             draw = Draw(task.messages, sampling, point.ids)
-            for completion in (yield [draw] * (self.branches if number else 1)):
+            for completion in (yield [draw] * (self.branches if number else self.starts)):
                 search.take(point.ids, completion)
             if search.candidates:
                 return self._outcome(self._pick(search, task.id))

@@ -124,10 +124,3 @@ def test_gen_writes_to_length_from_stdin_and_goes_on(tmp_path: Path) -> None:
     assert again.stdout == out.stdout
     scored = lengthctl("score", "texts.jsonl", "--json", "--fail-under", "pm=0.9", cwd=tmp_path)
     assert scored.returncode == 0, scored.stderr
-
-
-def test_sample_shows_controls_side_by_side(tmp_path: Path) -> None:
-    models = ["smollm2-135m-instruct", "prompts.targets=[20]", "--prompts", "1"]
-    out = lengthctl("sample", *models, "--control", "plain", "--control", "close", cwd=tmp_path)
-    assert out.returncode == 0, out.stderr[-3000:]
-    assert "close" in out.stdout

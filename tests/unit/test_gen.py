@@ -248,3 +248,13 @@ def test_a_scripted_judge_grades_every_side(tmp_path: Path) -> None:
     side = json.loads(out.stdout)["subjects"]["m"]
     assert side["judge"]["s_q"]["value"] == 0.75
     assert side["judge"]["ok"] == 2
+
+
+def test_sample_shows_sides_beside_each_other(tmp_path: Path) -> None:
+    settings = [*script(tmp_path, {"*": [TEXT]}), "prompts.targets=[10]", "--prompts", "1"]
+    out = lengthctl("sample", "m", *settings, "--control", "plain", "--control", "retry")
+    assert out.exit_code == 0, out.exception
+    assert "10 words, asked 10" in out.stdout
+    assert out.stdout.count("One two three") == 2
+    found = lengthctl("sample", "m", *settings, "--json")
+    assert json.loads(found.stdout)["texts"]["m"][0]["text"] == TEXT

@@ -65,6 +65,20 @@ def test_close_reaches_any_target_with_any_model(value: int, sentence: int, end:
     assert outcome.finish in (FinishReason.EOS, FinishReason.CLOSED)
 
 
+def test_close_ends_at_most_as_late_as_it_may() -> None:
+    model = FakeWordModel(sentence=4, end=0.0)
+    outcomes = run(Close(), [Target(40, Relation.AT_MOST)] * 12, model)
+    assert all(25 <= count_length(o.text) <= 40 for o in outcomes)
+
+
+def test_close_can_branch_before_an_end_that_comes_too_soon() -> None:
+    control = parse_control("close:hold=false,starts=3")
+    model = FakeWordModel(sentence=8, end=0.6)
+    outcomes = run(control, [Target(50)] * 10, model)
+    assert all(count_length(o.text) in closing_band(Target(50), 0.05, 2) for o in outcomes)
+    assert {r.sampling.min_tokens for r in model.requests} == {1}
+
+
 def test_close_cuts_at_a_word_where_no_sentence_ends() -> None:
     (outcome,) = run(Close(rounds=2), [Target(20)], FakeWordModel(sentence=10**9))
     assert outcome.is_cut
