@@ -11,10 +11,18 @@ from contextlib import suppress
 from pathlib import Path
 from typing import NoReturn
 
-__all__ = ["fail", "fail_unforeseen", "write_traceback"]
+__all__ = ["fail", "fail_unforeseen", "how_to_go_on", "write_traceback"]
 
 _LITTLE_BYTES = 1 << 16
 """Free space under which a failed write is taken to be for want of it."""
+
+
+def how_to_go_on() -> str:
+    """What the command at hand offers after an interruption."""
+    verb = next((word for word in sys.argv[1:] if not word.startswith("-")), "")
+    if verb in ("gen", "eval"):
+        return "with --out the same command goes on where it was"
+    return "`lengthctl train --resume RUN` goes on from the last checkpoint"
 
 
 def fail(message: str, code: int) -> NoReturn:
@@ -32,7 +40,7 @@ def fail_unforeseen(error: Exception, *, debug: bool) -> NoReturn:
         raise error
     noted = [note for note in getattr(error, "__notes__", []) if note.endswith("error.txt")]
     if _is_full_disk(error, Path(noted[0]).parent if noted else Path()):
-        fail("the disk is full. Free some space; `lengthctl train --resume RUN` goes on from the last checkpoint", 1)
+        fail(f"the disk is full. Free some space; {how_to_go_on()}", 1)
     if isinstance(error, OSError) and error.filename is not None:
         fail(f"{error.filename}: {error.strerror}", 1)
     path = noted[0] if noted else write_traceback(Path(tempfile.mkdtemp(prefix="lengthctl-")) / "error.txt")

@@ -12,9 +12,20 @@ from typing import Any, assert_never
 
 from lengthctl import length as lengths
 from lengthctl.degeneration import is_finished, repetition
-from lengthctl.length import BandKind, Encoder, Relation, Target, count_length, ruler_band
+from lengthctl.length import Band, BandKind, Encoder, Relation, Target, Unit, count_length, ruler_band
 
-__all__ = ["Scored", "is_violated", "lifebench_deviation", "lifebench_score", "longen_score", "s_l", "score_text"]
+__all__ = [
+    "HIT_SLACK",
+    "HIT_TOLERANCE",
+    "Scored",
+    "hit_band",
+    "is_violated",
+    "lifebench_deviation",
+    "lifebench_score",
+    "longen_score",
+    "s_l",
+    "score_text",
+]
 
 _precise_band = lru_cache(maxsize=4096)(partial(ruler_band, kind=BandKind.PRECISE))
 _flexible_band = lru_cache(maxsize=4096)(partial(ruler_band, kind=BandKind.FLEXIBLE))
@@ -75,6 +86,22 @@ def longen_score(length: float, target: Target) -> float:
     return max(0.0, 3 - 2 * length / high) if length > high else 1.0
 
 
+HIT_TOLERANCE = 0.05
+"""Relative half-width of the band in which an exact target counts as hit."""
+HIT_SLACK = 2
+"""Its least half-width, in the target's unit; of sentences 0."""
+
+
+@lru_cache(maxsize=4096)
+def hit_band(target: Target, tolerance: float = HIT_TOLERANCE, slack: int = HIT_SLACK) -> Band:
+    """The lengths that hit a target: of an exact one within `tolerance` (relative) or `slack` (in its unit), whichever
+    is wider, and at least 1; other targets bring their own band. Ours."""
+    if target.relation is not Relation.EXACT:
+        return target.band
+    half = max(0.0 if target.unit is Unit.SENTENCES else float(slack), tolerance * target.value)
+    return Band(max(1, math.ceil(target.value - half - 1e-9)), math.floor(target.value + half + 1e-9))
+
+
 def is_violated(length: int, target: Target) -> bool | None:
     """The length breaks the rule of `at most`, `at least` or a range; None where the target is a number.
 
@@ -124,6 +151,11 @@ class Scored:
     def fm(self) -> bool:
         """Flexible match: inside Ruler's wide band."""
         return self.length > 0 and self.length in _flexible_band(self.target)
+
+    @property
+    def is_hit(self) -> bool:
+        """Within 5 % or 2 of an exact target, inside the band of another. An empty text never is."""
+        return self.length > 0 and self.length in hit_band(self.target)
 
     @property
     def relative_deviation(self) -> float:

@@ -18,7 +18,7 @@ _LAST_WORD = re.compile(r"(?:^|[\s(\"'\u201c])([\w.'-]{1,20})$")
 def sentence_ends(text: str) -> list[int]:
     """Offsets behind the closing marks of every sentence, rising; text[:offset] ends on a whole sentence.
 
-    Not ends: abbreviations, initials, numbers of a list at the start of a line, and a full stop before a small letter.
+    Not ends: abbreviations, initials, the numbers of a list, and a full stop before a small letter.
     A mark at the very end of the text counts. Ours; for English, and the full-width marks of Chinese and Japanese.
     """
     return [match.end() for match in _END.finditer(text) if _is_end(text, match.start(), match.end())]
@@ -36,5 +36,7 @@ def _is_end(text: str, start: int, end: int) -> bool:
     last = word.group(1)
     if last.lower() in _ABBREVIATIONS or (len(last) == 1 and last.isalpha() and last.isupper() and last != "I"):
         return False
-    line = text[text.rfind("\n", 0, start) + 1 : start].strip(" \t*#-")
-    return not (line == last and last.replace(".", "").isdigit())
+    if not last.replace(".", "").isdigit():
+        return True
+    before = text[max(0, start - 40) : start - len(last)].rstrip(" \t*#-(")
+    return bool(before) and before[-1] not in "\n.!?:;"

@@ -10,7 +10,7 @@ from typing import Annotated, NoReturn, TextIO
 import typer
 
 from lengthctl.errors import LengthctlError
-from lengthctl.exits import fail, fail_unforeseen
+from lengthctl.exits import fail, fail_unforeseen, how_to_go_on
 
 __all__ = ["AsJson", "Overrides", "app", "emit", "main", "prepare_for", "prepare_heavy", "result_stream"]
 
@@ -85,5 +85,5 @@ def main() -> NoReturn:
     except Exception as error:
         fail_unforeseen(error, debug=debug)
     if code == 130:
-        fail("interrupted; `lengthctl train --resume RUN` goes on from the last checkpoint", 130)
+        fail(f"interrupted; {how_to_go_on()}", 130)
     sys.exit(code or 0)

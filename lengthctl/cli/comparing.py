@@ -48,7 +48,10 @@ def evaluate(
     fail_over: FailOver = None,
     as_json: AsJson = False,
 ) -> None:
-    """Measure how models, or controls, keep lengths on held-out prompts; the first is what others are compared with."""
+    """Measure how models, or controls, keep lengths on held-out prompts.
+
+    Of several, the first is what the others are compared with, and bounds are for the others.
+    """
     from lengthctl.evaluate.thresholds import EXIT_CODE, broken_bounds, parse_bounds
     from lengthctl.rundir import RESOLVED_CONFIG
 
@@ -63,10 +66,12 @@ def evaluate(
 
     summary = run_evaluation(subjects, Narrator(), out=out)
     print_summary(summary, as_json, write_report(out) if out is not None else None)
+    sides = summary["subjects"]
+    judged = list(sides)[1:] or list(sides)  # the first of several is what they are compared with
     broken = [
         line
-        for name, subject in summary["subjects"].items()
-        for line in broken_bounds(bounds, subject["overall"], name if len(summary["subjects"]) > 1 else "")
+        for name in judged
+        for line in broken_bounds(bounds, sides[name]["overall"], name if len(sides) > 1 else "")
     ]
     if broken:
         fail("; ".join(broken), EXIT_CODE)

@@ -9,7 +9,7 @@ import typer
 
 from lengthctl.errors import ConfigError, Problem
 from lengthctl.length import Relation, Target, Unit
-from lengthctl.pipelines.target_cells import DEFAULT_TOLERANCE
+from lengthctl.pipelines.target_cells import ABOUT_TOLERANCE
 
 __all__ = [
     "About",
@@ -71,7 +71,7 @@ def target_from_options(
         if between is not None:
             return _range(between, counted)
         if about is not None:
-            slack = DEFAULT_TOLERANCE if tolerance is None else tolerance
+            slack = ABOUT_TOLERANCE if tolerance is None else tolerance
             return Target(about, Relation.ABOUT, counted, tolerance=slack)
         if at_least is not None:
             relation = Relation.AT_LEAST if at_most is None else Relation.RANGE

@@ -62,7 +62,7 @@ def gen(
     ] = None,
     key_env: Annotated[str | None, typer.Option(help="Environment variable with the endpoint's key.")] = None,
     temperature: Annotated[float, typer.Option(min=0.0)] = 0.7,
-    top_p: Annotated[float, typer.Option(min=0.0, max=1.0)] = 1.0,
+    top_p: Annotated[float, typer.Option(help="Share of the distribution kept.")] = 1.0,
     max_tokens: Annotated[int | None, typer.Option(min=1, help="Limit of a text; default from its length.")] = None,
     wording: Annotated[str | None, typer.Option(help="How the length is asked: {request} and {length}.")] = None,
     seed: Annotated[int, typer.Option(min=0)] = 42,
@@ -91,6 +91,10 @@ def gen(
         raise ConfigError("gen", [Problem("--key-env", "has no effect without --endpoint")])
     if control is not None:
         parse_control(control)
+    if not 0 < top_p <= 1:
+        raise ConfigError("gen", [Problem("--top-p", f"lies above 0 and up to 1, found {top_p:g}")])
+    if out is not None and source not in (None, "-") and out.exists() and out.samefile(str(source)):
+        raise ConfigError("gen", [Problem("--out", f"{out} is the file that is read")])
     items = _items(prompt, source, column, target, unit)
     changes = [*OF_TRAINING, *model_overrides(model, endpoint, key_env), f"run.seed={seed}"]
     config = load_named("quickstart", [*changes, *(overrides or [])])
@@ -107,8 +111,8 @@ def gen(
 
     rows = generate_texts(config, items, settings, Narrator(), out=out)
     _print_texts(rows, out, as_json)
-    if all(row["error"] is not None for row in rows):
-        raise LengthctlError(f"no text could be written; the last cause: {rows[-1]['error']}")
+    if failed := [row["error"] for row in rows if row["error"] is not None]:
+        raise LengthctlError(f"{len(failed)} of {len(rows)} texts could not be written; the last cause: {failed[-1]}")
 
 
 def _items(
@@ -138,7 +142,8 @@ def _print_texts(rows: list[dict[str, Any]], out: Path | None, as_json: bool) ->
         emit(json.dumps({"schema": 1, "texts": rows, "totals": totals}, ensure_ascii=False))
     elif out is not None:
         share = f", {hits} of {len(told)} hit" if told else ""
-        emit(f"{out}: {len(rows)} texts{share}, {totals['drawn_tokens']} tokens drawn")
+        failed = f", {totals['failed']} failed: run it again for those" if totals["failed"] else ""
+        emit(f"{out}: {len(rows) - totals['failed']} texts{share}, {totals['drawn_tokens']} tokens drawn{failed}")
     else:
         for row in rows:
             if len(rows) > 1:

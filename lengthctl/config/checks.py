@@ -12,13 +12,11 @@ from lengthctl.errors import Problem
 from lengthctl.length import Target, Unit
 from lengthctl.rewards.build import build_reward
 from lengthctl.rewards.combine import part_name
+from lengthctl.token_rates import expected_tokens
 from lengthctl.trl_fields import TRAINER_DEFAULTS
 
 __all__ = ["cross_problems"]
 
-# Tokens a unit needs, for the reachability check only: English text with a subword tokenizer. Ours.
-_TOKENS_PER_UNIT = {Unit.TOKENS: 1.0, Unit.CHARACTERS: 0.25, Unit.SENTENCES: 20.0}
-_TOKENS_PER_WORD = 1.4
 _USABLE_SHARE = 0.9
 
 _TRL_DEFAULTS = {"num_generations": 8, "per_device_train_batch_size": 8}
@@ -50,7 +48,7 @@ def _targets(config: Config, trainer: dict[str, Any]) -> Iterator[Problem]:
 
 
 def _unreachable(target: Target, key: str, limit: int) -> str | None:
-    rate = _TOKENS_PER_UNIT.get(target.unit, _TOKENS_PER_WORD)
+    rate = expected_tokens(1, target.unit)
     need = target.band.low * rate
     if need <= _USABLE_SHARE * limit:
         return None

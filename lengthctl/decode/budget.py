@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from typing import ClassVar
 
 from lengthctl.decode.control import Context, Draw, Outcome, Steps, Task
+from lengthctl.length import Target
 from lengthctl.records import Completion, FinishReason
 from lengthctl.registry import register
 from lengthctl.rollout.backend import Ability
@@ -79,13 +80,16 @@ class BudgetForcing:
     answer_tokens: int = 128
     """Limit of the answer."""
     needs: ClassVar[frozenset[Ability]] = frozenset({Ability.PREFIX})
-    needs_target: ClassVar[bool] = False
 
     def __post_init__(self) -> None:
         if self.tokens < 1 or self.answer_tokens < 1:
             raise ValueError("tokens and answer_tokens are at least 1")
         if not 0 <= self.ignores <= 6:
             raise ValueError(f"ignores lies between 0 and 6, found {self.ignores}")
+
+    def refuses(self, target: Target | None) -> str | None:
+        """Nothing."""
+        return None
 
     def room(self, task: Task, limit: int) -> int:
         """The thought, what is written around it, and the answer."""

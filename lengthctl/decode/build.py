@@ -15,7 +15,7 @@ from lengthctl.registry import did_you_mean, lookup, names
 
 __all__ = ["build_control", "control_names", "parse_control"]
 
-_WITHOUT_CONTROLS = {"build", "closing_band", "control", "draft", "logit_rules", "processors", "run"}
+_WITHOUT_CONTROLS = {"build", "control", "draft", "logit_rules", "processors", "run"}
 
 
 @cache

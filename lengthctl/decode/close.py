@@ -1,8 +1,8 @@
 """`close`: any target without training. Texts grow by whole sentences until one ends inside the band.
 
 The end is held back below the band. Where no sentence ends inside it, the text goes back to the end of a sentence
-some way before the band and several continuations are sampled from there; what is kept was sampled from the model's
-own distribution, as if whole texts had been drawn until one fits, at the cost of the last sentences only. Ours.
+some way before the band and several continuations are sampled from there: much as if whole texts were drawn until one
+fits, at the cost of the last sentences only. Of several that fit the likeliest is kept; `pick=drawn` keeps any. Ours.
 """
 
 from __future__ import annotations
@@ -12,22 +12,20 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import ClassVar, Literal
 
-from lengthctl.decode.closing_band import DEFAULT_SLACK, DEFAULT_TOLERANCE, closing_band
-from lengthctl.decode.control import Context, Draw, Outcome, Steps, Task
+from lengthctl.decode.control import Context, Draw, Outcome, Steps, Task, needs_a_length
 from lengthctl.decode.draft import Ending, endings, token_texts
-from lengthctl.length import Band, Relation, Target, Unit
+from lengthctl.length import Band, Relation, Target
 from lengthctl.prompts import stable_hash
 from lengthctl.records import Completion, FinishReason
 from lengthctl.registry import register
 from lengthctl.rollout.backend import Ability, Sampling
+from lengthctl.scoring import HIT_SLACK, HIT_TOLERANCE, hit_band
+from lengthctl.token_rates import expected_tokens, least_tokens
 
 __all__ = ["Close"]
 
-_TOKENS_PER_UNIT = {Unit.TOKENS: 1.0, Unit.CHARACTERS: 0.3, Unit.SENTENCES: 30.0}
-_TOKENS_PER_WORD = 1.6
-"""On the high side: it bounds draws, and a bound that is too low costs another round."""
-_LEAST_TOKENS_PER_UNIT = {Unit.CHARACTERS: 1 / 16, Unit.SENTENCES: 2.0}
-"""Fewer tokens cannot make a unit; of words one can."""
+_FIRST_RATE = 1.15
+"""On the expected tokens of a length, before the text has shown its own: a bound too low costs another round."""
 _PAST_AN_END = 1.0
 """What going on where the model would have ended counts as, in the cost of a point: a gap 2.7 times too wide."""
 _SENTENCE_TOKENS = 24
@@ -71,7 +69,7 @@ class _Search:
     rate: float = 0.0
 
     def __post_init__(self) -> None:
-        self.rate = _TOKENS_PER_UNIT.get(self.target.unit, _TOKENS_PER_WORD)
+        self.rate = _FIRST_RATE * expected_tokens(1, self.target.unit)
 
     def count(self, text: str) -> int:
         return self.context.count(text, self.target)
@@ -92,7 +90,8 @@ class _Search:
         found = endings(ids, decode, self.count, is_natural=natural)
         if natural and length in self.band and (not found or found[-1].text != text.rstrip()):
             self.unfinished = Outcome(text, ids, FinishReason.EOS)  # a list, a line of verse
-        if length < self.band.low:  # cut by the bound of the draw, or ended early: it can go on
+        if length < self.band.low and len(ids) < self.context.sampling.max_tokens:
+            # cut by the bound of the draw, or ended early: it can go on
             self.points.setdefault(ids, _Point(ids, length, is_end=natural))
         new = [ending for ending in found if ending.tokens > len(prefix)]
         for ending in new:
@@ -127,8 +126,8 @@ class _Search:
 
     def sampling(self, point: _Point, bias: dict[int, float], *, is_held: bool) -> Sampling:
         """From a point to the end of the band and no farther."""
-        least = _LEAST_TOKENS_PER_UNIT.get(self.target.unit, 1.0) if is_held else 0.0
-        hold = max(1, math.floor((self.band.low - point.length) * least)) if point.length < self.band.low else 0
+        gap = self.band.low - point.length
+        hold = max(1, math.floor(least_tokens(gap, self.target.unit) if is_held else 0)) if gap > 0 else 0
         base = self.context.sampling
         room = base.max_tokens - len(point.ids)
         if not math.isinf(self.band.high):
@@ -149,20 +148,23 @@ class Close:
     """Hold the end back below the band; else a text may end there, and others go on from before its end."""
     rounds: int = 8
     """Rounds after the first draw; then the text is cut at a word."""
-    tolerance: float = DEFAULT_TOLERANCE
+    tolerance: float = HIT_TOLERANCE
     """Relative half-width of the band of an exact target."""
-    slack: int = DEFAULT_SLACK
+    slack: int = HIT_SLACK
     """Its least half-width, in the target's unit."""
     pick: Literal["likely", "nearest", "drawn"] = "likely"
     """Of several texts that fit: the likeliest per token, the nearest to the target, or one at random."""
     end_bias: float = 0.0
     """Added to the logits of tokens that end a sentence, in continuations: fewer rounds, less natural texts."""
     needs: ClassVar[frozenset[Ability]] = frozenset({Ability.PREFIX})
-    needs_target: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         if self.branches < 1 or self.starts < 1 or self.rounds < 0:
             raise ValueError("branches and starts are at least 1, and rounds at least 0")
+
+    def refuses(self, target: Target | None) -> str | None:
+        """A text without a length."""
+        return needs_a_length(target)
 
     def room(self, task: Task, limit: int) -> int:
         """The text."""
@@ -170,10 +172,9 @@ class Close:
 
     def steps(self, task: Task, context: Context) -> Steps:
         """See the module."""
-        if task.target is None:
-            raise ValueError("close needs a target")
+        assert task.target is not None
         assert context.tokenizer is not None
-        band = closing_band(task.target, self.tolerance, self.slack)
+        band = hit_band(task.target, self.tolerance, self.slack)
         search = _Search(task.target, band, context)
         bias = dict.fromkeys(context.tokenizer.sentence_end_ids, self.end_bias) if self.end_bias else {}
         for number in range(self.rounds + 1):

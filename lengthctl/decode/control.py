@@ -16,7 +16,7 @@ from lengthctl.prompts import Message
 from lengthctl.records import Completion, FinishReason
 from lengthctl.rollout.backend import Ability, Sampling
 
-__all__ = ["Context", "Control", "Draw", "Outcome", "Steps", "Task", "outcome_of"]
+__all__ = ["Context", "Control", "Draw", "Outcome", "Steps", "Task", "needs_a_length", "outcome_of"]
 
 
 @dataclass(frozen=True)
@@ -73,8 +73,8 @@ class Draw:
 class Outcome:
     """The text that a control settled for.
 
-    `token_ids` of the text with the stop token, if one was written; empty with endpoints. `drawn_tokens` and `draws`
-    count everything that was sampled for it.
+    `token_ids` of the text, with the stop token where it is a completion as it came; empty with endpoints.
+    `drawn_tokens` and `draws` count everything that was sampled for it.
     """
 
     text: str
@@ -90,6 +90,11 @@ class Outcome:
     source: Completion | None = None
     """The completion that the text is, where it is one as it came."""
 
+    @property
+    def tokens(self) -> int:
+        """Of the text, as far as they are known."""
+        return len(self.token_ids) or (self.source.tokens if self.source is not None else 0)
+
 
 Steps = Generator[Sequence[Draw], Sequence[Completion], Outcome]
 
@@ -99,8 +104,10 @@ class Control(Protocol):
 
     needs: ClassVar[frozenset[Ability]]
     """Without these the backend is refused."""
-    needs_target: ClassVar[bool]
-    """It can do nothing for a text without a length."""
+
+    def refuses(self, target: Target | None) -> str | None:
+        """Why it can do nothing for such a target (None: a text whose length nobody names); None: it can."""
+        ...
 
     def room(self, task: Task, limit: int) -> int:
         """Tokens that the conversation may come to, beside the task's own messages; `limit` is the sampling's."""
@@ -109,6 +116,11 @@ class Control(Protocol):
     def steps(self, task: Task, context: Context) -> Steps:
         """See the module."""
         ...
+
+
+def needs_a_length(target: Target | None) -> str | None:
+    """`Control.refuses` of controls that take any target."""
+    return "needs a length" if target is None else None
 
 
 def outcome_of(completion: Completion) -> Outcome:

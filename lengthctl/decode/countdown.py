@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from typing import ClassVar
 
 from lengthctl.decode.control import Context, Draw, Outcome, Steps, Task
-from lengthctl.length import Relation, Unit
+from lengthctl.length import Relation, Target, Unit
 from lengthctl.registry import register
 from lengthctl.rollout.backend import Ability
 
@@ -35,7 +35,13 @@ class Countdown:
     """
 
     needs: ClassVar[frozenset[Ability]] = frozenset()
-    needs_target: ClassVar[bool] = True
+
+    def refuses(self, target: Target | None) -> str | None:
+        """All but an exact number of words."""
+        exact = (Relation.EXACT, Relation.ABOUT)
+        if target is None or target.relation not in exact or target.unit is not Unit.WORDS:
+            return "needs an exact number of words"
+        return None
 
     def room(self, task: Task, limit: int) -> int:
         """The rules, a marker a word, and the text."""
@@ -44,11 +50,11 @@ class Countdown:
     def steps(self, task: Task, context: Context) -> Steps:
         """See the class."""
         target = task.target
-        if target is None or target.relation not in (Relation.EXACT, Relation.ABOUT) or target.unit is not Unit.WORDS:
-            raise ValueError("countdown needs an exact number of words")
+        assert target is not None
         *rest, last = task.request or task.messages
         asked = {**last, "content": f"{last['content']}\n\n{_RULES.format(n=target.value)}"}
         room = context.sampling.max_tokens + _TOKENS_PER_MARKER * target.value
         (completion,) = yield [Draw((*rest, asked), replace(context.sampling, max_tokens=room))]
         text = _MARKER.sub(" ", completion.text).strip()
-        return Outcome(text, completion.token_ids, completion.finish)
+        ids = () if context.tokenizer is None else context.tokenizer.encode(text)
+        return Outcome(text, ids, completion.finish)

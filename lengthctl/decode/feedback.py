@@ -6,7 +6,7 @@ import math
 from dataclasses import dataclass, replace
 from typing import ClassVar
 
-from lengthctl.decode.control import Context, Draw, Outcome, Steps, Task
+from lengthctl.decode.control import Context, Draw, Outcome, Steps, Task, needs_a_length
 from lengthctl.decode.draft import endings
 from lengthctl.length import Target
 from lengthctl.prompts import describe_target, name_unit
@@ -17,6 +17,8 @@ from lengthctl.rollout.backend import Ability
 __all__ = ["Feedback"]
 
 _EXPLANATION_TOKENS = 80
+_ROUNDS_PER_CHUNK = 8
+"""So many sentences a chunk are ample; it bounds what a text of one-word sentences costs."""
 
 
 @dataclass
@@ -41,11 +43,14 @@ class Feedback:
     chunk: int = 48
     """Tokens of a draw: the first sentence of it is kept, and what follows is drawn again behind the marker."""
     needs: ClassVar[frozenset[Ability]] = frozenset({Ability.PREFIX})
-    needs_target: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         if self.chunk < 1:
             raise ValueError(f"chunk is at least 1, found {self.chunk}")
+
+    def refuses(self, target: Target | None) -> str | None:
+        """A text without a length."""
+        return needs_a_length(target)
 
     def room(self, task: Task, limit: int) -> int:
         """The text, what explains the markers, and a marker a sentence; at worst as long as the text."""
@@ -54,20 +59,21 @@ class Feedback:
     def steps(self, task: Task, context: Context) -> Steps:
         """See the class."""
         target, tokenizer = task.target, context.tokenizer
-        if target is None:
-            raise ValueError("feedback needs a target")
+        assert target is not None
         assert tokenizer is not None
         messages = _explained(task, target)
         so_far = _Text()
         left = context.sampling.max_tokens
-        while left > 0 and so_far.forced < context.sampling.max_tokens:
+        rounds = _ROUNDS_PER_CHUNK * math.ceil(left / self.chunk)
+        while left > 0 and so_far.forced < context.sampling.max_tokens and rounds > 0:
+            rounds -= 1
             sampling = replace(context.sampling, max_tokens=min(self.chunk, left))
             (completion,) = yield [Draw(messages, sampling, so_far.seen)]
             natural = completion.finish is FinishReason.EOS
             written = completion.token_ids[:-1] if natural else completion.token_ids
-            left -= len(completion.token_ids)
             found = endings(written, tokenizer.decode, len, is_natural=natural)
             kept = written if natural and len(found) < 2 else written[: found[0].tokens] if found else written
+            left -= max(1, len(kept))
             so_far.own += kept
             so_far.text = tokenizer.decode(so_far.own)
             so_far.seen += kept

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from lengthctl.decode.control import Context, Draw, Steps, Task, outcome_of
+from lengthctl.length import Target
 from lengthctl.registry import register
 from lengthctl.rollout.backend import Ability
 
@@ -18,7 +19,10 @@ class Plain:
     """Ask, and take what comes."""
 
     needs: ClassVar[frozenset[Ability]] = frozenset()
-    needs_target: ClassVar[bool] = False
+
+    def refuses(self, target: Target | None) -> str | None:
+        """Nothing."""
+        return None
 
     def room(self, task: Task, limit: int) -> int:
         """The text."""

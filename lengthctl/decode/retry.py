@@ -5,11 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
-from lengthctl.decode.closing_band import DEFAULT_SLACK, DEFAULT_TOLERANCE, closing_band
-from lengthctl.decode.control import Context, Draw, Steps, Task, outcome_of
+from lengthctl.decode.control import Context, Draw, Steps, Task, needs_a_length, outcome_of
+from lengthctl.length import Target
 from lengthctl.records import Completion
 from lengthctl.registry import register
 from lengthctl.rollout.backend import Ability
+from lengthctl.scoring import HIT_SLACK, HIT_TOLERANCE, hit_band
 
 __all__ = ["Retry"]
 
@@ -27,16 +28,19 @@ class Retry:
     """Completions in all."""
     batch: int = 4
     """Completions of one round."""
-    tolerance: float = DEFAULT_TOLERANCE
+    tolerance: float = HIT_TOLERANCE
     """Relative half-width of the band of an exact target."""
-    slack: int = DEFAULT_SLACK
+    slack: int = HIT_SLACK
     """Its least half-width, in the target's unit."""
     needs: ClassVar[frozenset[Ability]] = frozenset()
-    needs_target: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         if not 1 <= self.batch <= self.budget:
             raise ValueError(f"1 <= batch <= budget is needed, found {self.batch} and {self.budget}")
+
+    def refuses(self, target: Target | None) -> str | None:
+        """A text without a length."""
+        return needs_a_length(target)
 
     def room(self, task: Task, limit: int) -> int:
         """The text."""
@@ -45,9 +49,8 @@ class Retry:
     def steps(self, task: Task, context: Context) -> Steps:
         """See the class."""
         target = task.target
-        if target is None:
-            raise ValueError("retry needs a target")
-        band = closing_band(target, self.tolerance, self.slack)
+        assert target is not None
+        band = hit_band(target, self.tolerance, self.slack)
         best: tuple[tuple[bool, float], Completion] | None = None
         left = self.budget
         while left > 0:

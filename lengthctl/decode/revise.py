@@ -5,12 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
-from lengthctl.decode.closing_band import DEFAULT_SLACK, DEFAULT_TOLERANCE, closing_band
-from lengthctl.decode.control import Context, Draw, Steps, Task, outcome_of
+from lengthctl.decode.control import Context, Draw, Steps, Task, needs_a_length, outcome_of
+from lengthctl.length import Target
 from lengthctl.prompts import describe_target, name_unit
 from lengthctl.records import Completion
 from lengthctl.registry import register
 from lengthctl.rollout.backend import Ability
+from lengthctl.scoring import HIT_SLACK, HIT_TOLERANCE, hit_band
 
 __all__ = ["Revise"]
 
@@ -28,16 +29,19 @@ class Revise:
 
     rounds: int = 3
     """Versions in all."""
-    tolerance: float = DEFAULT_TOLERANCE
+    tolerance: float = HIT_TOLERANCE
     """Relative half-width of the band of an exact target."""
-    slack: int = DEFAULT_SLACK
+    slack: int = HIT_SLACK
     """Its least half-width, in the target's unit."""
     needs: ClassVar[frozenset[Ability]] = frozenset()
-    needs_target: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         if self.rounds < 1:
             raise ValueError(f"rounds is at least 1, found {self.rounds}")
+
+    def refuses(self, target: Target | None) -> str | None:
+        """A text without a length."""
+        return needs_a_length(target)
 
     def room(self, task: Task, limit: int) -> int:
         """The last version, what is said of it, and the next."""
@@ -46,9 +50,8 @@ class Revise:
     def steps(self, task: Task, context: Context) -> Steps:
         """See the class."""
         target = task.target
-        if target is None:
-            raise ValueError("revise needs a target")
-        band = closing_band(target, self.tolerance, self.slack)
+        assert target is not None
+        band = hit_band(target, self.tolerance, self.slack)
         messages = task.messages
         best: tuple[tuple[bool, float], Completion] | None = None
         for _ in range(self.rounds):

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 
 from lengthctl.decode.control import Context, Control, Draw, Outcome, Steps, Task
 from lengthctl.errors import ConfigError, Problem
+from lengthctl.length import Target
 from lengthctl.records import Completion, FinishReason
 from lengthctl.rollout.backend import Backend, Request, request_seed
 
-__all__ = ["check_abilities", "run_controls"]
+__all__ = ["check_abilities", "check_targets", "run_controls"]
 
 _WHY = {
     "prefix": "continue a text that has begun",
@@ -30,9 +31,21 @@ def check_abilities(control_name: str, control: Control, backend: Backend) -> No
         cannot = " or ".join(_WHY[need] for need in missing)
         raise ConfigError(
             "control",
-            [Problem(control_name, f"needs a backend that can {cannot}; an endpoint cannot")],
+            [Problem(control_name, f"needs a backend that can {cannot}")],
             "Use a local model, or the controls plain, retry, revise, countdown",
         )
+
+
+def check_targets(control_name: str, control: Control, targets: Iterable[Target | None]) -> None:
+    """Refuse a control that can do nothing for one of the targets.
+
+    Raises:
+        ConfigError: the first such target.
+    """
+    for target in targets:
+        if (why := control.refuses(target)) is not None:
+            asked = "a prompt names no length" if target is None else f"{target.label} {target.unit} is asked"
+            raise ConfigError("control", [Problem(control_name, f"{why}, and {asked}")], "Name another control")
 
 
 @dataclass

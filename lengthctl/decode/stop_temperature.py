@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from typing import ClassVar, Literal
 
 from lengthctl.decode.control import Context, Draw, Steps, Task, outcome_of
+from lengthctl.length import Target
 from lengthctl.registry import register
 from lengthctl.rollout.backend import Ability
 
@@ -30,7 +31,10 @@ class StopTemperature:
     after: int = 0
     """Tokens before which nothing is done; 16 keeps thoughts from being empty."""
     needs: ClassVar[frozenset[Ability]] = frozenset({Ability.RULES})
-    needs_target: ClassVar[bool] = False
+
+    def refuses(self, target: Target | None) -> str | None:
+        """Nothing."""
+        return None
 
     def room(self, task: Task, limit: int) -> int:
         """The text."""

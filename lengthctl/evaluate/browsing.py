@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from lengthctl.errors import DataError
-from lengthctl.evaluate.cost import NEAR, Drawn
+from lengthctl.evaluate.cost import Drawn
 from lengthctl.records import read_records
 from lengthctl.scoring import Scored
 
@@ -37,11 +37,6 @@ class SampleRow:
         return self.scored.prompt_id, str(self.scored.target.unit), self.scored.target.label, self.index
 
     @property
-    def is_near(self) -> bool:
-        """Within 5 % of the target."""
-        return abs(self.scored.relative_deviation) <= NEAR
-
-    @property
     def drawn_tokens(self) -> int:
         """Tokens sampled for it, discarded ones included; 0: unknown."""
         return self.scored.drawn_tokens or self.scored.tokens
@@ -49,7 +44,7 @@ class SampleRow:
     @property
     def drawn(self) -> Drawn:
         """Its part in the cost of its side."""
-        return Drawn(self.scored.prompt_id, self.drawn_tokens, self.scored.fm, self.is_near)
+        return Drawn(self.scored.prompt_id, self.drawn_tokens, self.scored.fm, self.scored.is_hit)
 
     @property
     def distance(self) -> float:

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 __all__ = ["NEAR", "Drawn", "Point", "TokenCost", "pareto_front", "token_cost"]
 
 NEAR = 0.05
-"""Absolute relative deviation within which a completion counts as near its target."""
+"""Absolute relative deviation that figures of deviations shade."""
 
 
 @dataclass(frozen=True)
@@ -27,7 +27,7 @@ class Drawn:
     prompt_id: str
     tokens: int
     is_fm: bool
-    is_near: bool
+    is_hit: bool
 
 
 @dataclass(frozen=True)
@@ -38,8 +38,8 @@ class TokenCost:
     """Tokens drawn per completion."""
     per_fm: Metric
     """Tokens drawn per completion in Ruler's FM band: all that were drawn, divided by the hits."""
-    per_near: Metric
-    """The same per completion within 5 %."""
+    per_hit: Metric
+    """The same per completion that hits its target (`Scored.is_hit`)."""
 
 
 @dataclass(frozen=True)
@@ -77,7 +77,7 @@ def token_cost(drawn: Sequence[Drawn], seed: int) -> TokenCost | None:
     return TokenCost(
         Metric(float(tokens.sum() / len(drawn)), low, high, len(drawn)),
         per(sums(lambda d: d.is_fm)),
-        per(sums(lambda d: d.is_near)),
+        per(sums(lambda d: d.is_hit)),
     )
 
 

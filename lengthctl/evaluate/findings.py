@@ -62,12 +62,12 @@ def deviation_finding(values: Mapping[str, Sequence[float]]) -> str:
 
 
 def cost_finding(costs: Mapping[str, TokenCost]) -> str:
-    """The side that draws the fewest tokens for a completion within 5 %, and what the first draws."""
-    spent = {name: cost.per_near.value for name, cost in costs.items()}
+    """The side that draws the fewest tokens for a hit, and what the first draws."""
+    spent = {name: cost.per_hit.value for name, cost in costs.items()}
     first, best = next(iter(spent)), min(spent, key=spent.__getitem__)
     if not math.isfinite(spent[best]):
-        return "No completion lies within 5 % of its target"
-    text = f"{best}: {spent[best]:.0f} tokens drawn for each completion within 5 %"
+        return "No completion hits its target"
+    text = f"{best}: {spent[best]:.0f} tokens drawn for each hit"
     if best == first:
         return text
     return f"{text}; {first}: {spent[first]:.0f}" if math.isfinite(spent[first]) else f"{text}; {first} has none"

@@ -163,8 +163,10 @@ class Judge:
         return Judgement({item.id: found[keys[item.id]] for item in items}, asked, cached)
 
     def _key(self, item: JudgeItem) -> str:
-        """Everything that the verdict depends on, but for the seed."""
-        parts = [self._settings.model_name, self._settings.temperature, self.rubric.digest, item.request, item.text]
+        """Everything that the verdict depends on, but for the seed. The judge is known by its name, wherever it runs."""
+        settings = self._settings
+        limits = [settings.temperature, settings.max_tokens]
+        parts = [settings.model_name, *limits, self.rubric.digest, item.request, item.text]
         return hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:32]
 
     def _is_final(self, verdict: Verdict) -> bool:
@@ -196,7 +198,7 @@ class Judge:
                 cause = f"{needed} tokens with the limit, but the judge's context has {self._context_tokens}"
                 found[key] = Verdict(JudgeStatus.ERROR, {}, "", 0, cause)
                 continue
-            name = f"{key}#{attempt}"
+            name = f"{key}#{attempt - 1}"
             sampling = Sampling(
                 temperature=hotter, max_tokens=self._settings.max_tokens, seed=request_seed(self._seed, name)
             )
@@ -224,7 +226,7 @@ def judge_source(config: Config) -> Config:
     if judge is None:
         raise ValueError("the config has no judge")
     source = {"backend": judge.backend, "endpoint": judge.endpoint, "script": judge.script}
-    own = {"failure_budget": _MOST_FAILED, "max_model_len": None, "reward_stop": "off"}
+    own = {"failure_budget": _MOST_FAILED, "max_model_len": None, "reward_stop": "off", "reproducible": True}
     rollout = config.rollout.model_copy(update={**source, **own})
     return config.model_copy(update={"rollout": rollout, "model": judge.model or config.model})
 

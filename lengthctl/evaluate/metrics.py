@@ -30,6 +30,7 @@ MEASURES: Mapping[str, Callable[[Scored], float | None]] = {
     "truncation": lambda s: float(s.is_truncated),
     "repetition": lambda s: s.repetition,
     "mean_length": lambda s: float(s.length),
+    "hit": lambda s: float(s.is_hit),
     "within_5": lambda s: float(abs(s.relative_deviation) <= 0.05),
     "within_10": lambda s: float(abs(s.relative_deviation) <= 0.10),
     "within_20": lambda s: float(abs(s.relative_deviation) <= 0.20),

@@ -23,6 +23,7 @@ from lengthctl.evaluate.sections import (
     selection_note,
 )
 from lengthctl.evaluate.shown import shown
+from lengthctl.evaluate.suite_sections import suite_sections
 from lengthctl.evaluate.summary import Summary, parse_summary, read_summary, summary_rows
 from lengthctl.records import read_records
 from lengthctl.rundir import write_atomic
@@ -52,6 +53,7 @@ def write_report(run_dir: Path) -> Path:
         sections=[
             *adherence_sections(summary, samples),
             *cost_sections(summary, samples),
+            *suite_sections(summary),
             *reasoning_sections(summary),
             *curve_sections(records),
             *judge_sections(summary),

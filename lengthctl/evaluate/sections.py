@@ -187,7 +187,7 @@ def _items(value: Any) -> list[tuple[Any, Any]]:
 
 def _sample_view(kind: str, row: SampleRow) -> dict[str, str]:
     scored = row.scored
-    hit = "within 5 %" if row.is_near else "PM" if scored.pm else "FM" if scored.fm else "missed"
+    hit = "hit" if scored.is_hit else "PM" if scored.pm else "FM" if scored.fm else "missed"
     flags = {
         "truncated": scored.is_truncated,
         "cut in a sentence": scored.is_cut,

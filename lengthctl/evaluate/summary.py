@@ -53,13 +53,14 @@ MEASURES = (
     Measure("fm", "FM %"),
     Measure("mean_abs_relative_deviation", "|deviation| %"),
     Measure("mean_relative_deviation", "deviation %"),
-    Measure("within_5", "share within 5 %"),
+    Measure("hit", "hit %"),
     Measure("truncation", "truncated %"),
     Measure("repetition", "repeated %"),
     Measure("cut", "cut %"),
     Measure("finished", "ends on a sentence %"),
     Measure("violation", "violated %"),
     Measure("s_l", "S_l"),
+    Measure("nll_per_token", "nats a token", 1.0),
 )
 """Columns of the tables by target; a summary that lacks one has no such column."""
 

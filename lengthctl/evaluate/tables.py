@@ -63,7 +63,7 @@ def adherence_table(summary: Summary) -> Table:
 
 def control_table(summary: Summary, costs: Mapping[str, TokenCost]) -> Table:
     """What each side reaches, and what it spends on it."""
-    keys = ("fm", "mean_abs_relative_deviation", "within_5", "repetition", "cut")
+    keys = ("fm", "mean_abs_relative_deviation", "hit", "repetition", "cut", "finished", "nll_per_token")
     measures = [m for m in summary.measures() if m.key in keys]
     has_seconds = any(side.seconds is not None for side in summary.sides)
     has_control = any(side.control != side.name for side in summary.sides if side.control)
@@ -73,14 +73,14 @@ def control_table(summary: Summary, costs: Mapping[str, TokenCost]) -> Table:
         *(["control"] if has_control else []),
         *(["model"] if len(models) > 1 else []),
         *(m.title for m in measures),
-        *("tokens a completion", "tokens per FM hit", "FM hits", "tokens per hit within 5 %", "hits within 5 %"),
+        *("tokens a completion", "tokens per FM hit", "FM hits", "tokens per hit", "hits"),
         *(["seconds"] if has_seconds else []),
         "n",
     ]
     rows = []
     for side in summary.sides:
         cost = costs.get(side.name)
-        fm, near = (cost.per_fm, cost.per_near) if cost else (None, None)
+        fm, hit = (cost.per_fm, cost.per_hit) if cost else (None, None)
         row = [
             Cell(side.name),
             *([Cell(side.control)] if has_control else []),
@@ -88,14 +88,15 @@ def control_table(summary: Summary, costs: Mapping[str, TokenCost]) -> Table:
             *(_cell(side.overall.get(m.key), m) for m in measures),
             _cell(cost.tokens if cost else None, _TOKENS),
             *(_cell(fm, _TOKENS), Cell(str(fm.n) if fm else "")),
-            *(_cell(near, _TOKENS), Cell(str(near.n) if near else "")),
+            *(_cell(hit, _TOKENS), Cell(str(hit.n) if hit else "")),
             *([Cell("" if side.seconds is None else f"{side.seconds:.1f}")] if has_seconds else []),
             Cell(str(count(side.overall))),
         ]
         rows.append(tuple(row))
     note = (
         "Tokens are all that were drawn, discarded ones included; per hit, they are divided by the completions in "
-        "Ruler's FM band or within 5 % of the target. A dash: no hit, or no upper end."
+        "Ruler's FM band or by the hits: within 5 % or 2 of an exact target, inside the band of another. A dash: no "
+        "hit, or no upper end."
     )
     if len(models) == 1:
         note = f"Model: {models.pop()}. {note}"

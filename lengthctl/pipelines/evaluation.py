@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from lengthctl.decode.build import parse_control
 from lengthctl.decode.control import Control
+from lengthctl.decode.run import check_abilities, check_targets
 from lengthctl.evaluate.environment import environment
 from lengthctl.evaluate.length_table import write_lengths
 from lengthctl.evaluate.metrics import compare, summarise
@@ -83,6 +84,8 @@ def run_evaluation(subjects: Sequence[Subject], narrator: Narrator, *, out: Path
     prompts = evaluation_prompts(first)
     controls = {subject.control: parse_control(subject.control) for subject in subjects}
     problems = evaluation_problems(first)
+    for spec, control in controls.items():
+        check_targets(spec, control, (prompt.target for prompt in prompts))
     found = _Found()
     try:
         for group in _by_model(subjects):
@@ -140,11 +143,13 @@ def _sample_group(
             context = max(context, own + max(control.room(task, limit) for control in used))
     with narrator.stage("engine"):
         backend = open_backend(
-            config, tokenizer, context_tokens=context, say=narrator.say, predictor=predictor_of(config)
+            config, tokenizer, context_tokens=context, say=narrator.say, predictor=predictor_of(config, by_group=True)
         )
     try:
         if config.model.adapter is not None and isinstance(backend, RolloutPool):
             send_adapter(config, backend)
+        for subject in group:
+            check_abilities(subject.control, controls[subject.control], backend)
         for subject in group:
             journal = None if out is None else out / _samples_file(subject.name)
             is_whole = journal is None or not journal.exists()
@@ -164,7 +169,7 @@ def _sample_group(
             if is_whole:  # of one that was interrupted only the rest is known
                 found.seconds[subject.name] = time.monotonic() - started
             control = controls[subject.control]
-            if problems and not control.needs_target:
+            if problems and control.refuses(None) is None:
                 path = None if out is None else out / "problems" / Path(_samples_file(subject.name)).name
                 found.attempts[subject.name] = answer_problems(
                     config, backend, tokenizer, problems, control, subject.control, narrator, journal=path

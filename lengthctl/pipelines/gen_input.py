@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TextIO
@@ -45,8 +46,15 @@ def items_from_lines(stream: TextIO, column: str, target: Target | None, unit: U
     return _items(_lines(stream), column, target, unit)
 
 
+def _numbered(stream: TextIO) -> Iterator[tuple[int, str]]:
+    try:
+        yield from enumerate(stream, 1)
+    except UnicodeDecodeError as error:
+        raise DataError(f"standard input is not UTF-8 ({error.reason})", "Convert it, e.g. with iconv") from error
+
+
 def _lines(stream: TextIO) -> Iterator[tuple[Mapping[str, Any], str]]:
-    for number, line in enumerate(stream, 1):
+    for number, line in _numbered(stream):
         where = f"standard input:{number}"
         if len(line) > MAX_LINE_BYTES:
             raise DataError(f"{where}: the line is longer than {MAX_LINE_BYTES >> 20} MiB", "Split or remove it")
@@ -67,6 +75,7 @@ def _items(
     rows: Iterable[tuple[Mapping[str, Any], str]], column: str, target: Target | None, unit: Unit
 ) -> list[GenItem]:
     items: dict[str, GenItem] = {}
+    seen = Counter[str]()
     for row, where in rows:
         key = column if column in row else "prompt"
         if key not in row:
@@ -83,5 +92,7 @@ def _items(
         name = str(row["id"]) if row.get("id") is not None else item_id(messages, own)
         if name in items and row.get("id") is not None:
             raise DataError(f"{where}: the id {name!r} stands twice", "Give each row its own, or none")
+        seen[name] += 1
+        name = name if seen[name] == 1 else f"{name}-{seen[name]}"
         items[name] = GenItem(name, messages, own)
     return list(items.values())

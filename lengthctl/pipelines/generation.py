@@ -3,26 +3,27 @@
 from __future__ import annotations
 
 import hashlib
-import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lengthctl.decode.build import parse_control
-from lengthctl.decode.closing_band import DEFAULT_SLACK, DEFAULT_TOLERANCE, closing_band
 from lengthctl.decode.control import Context, Control, Outcome, Task
-from lengthctl.decode.run import check_abilities, run_controls
-from lengthctl.errors import DataError
+from lengthctl.decode.plain import Plain
+from lengthctl.decode.run import check_abilities, check_targets, run_controls
+from lengthctl.errors import ConfigError, DataError, Problem
 from lengthctl.length import Target, Unit, count_length, relative_deviation
 from lengthctl.models import LoadedTokenizer, context_length, load_tokenizer
 from lengthctl.pipelines.evaluation import seeded, send_adapter
-from lengthctl.pipelines.journal import Journal, digest
+from lengthctl.pipelines.journal import Journal, digest, source_identity
 from lengthctl.pipelines.sampling import with_system_prompt
 from lengthctl.prompts import WORDINGS, Message, word_length
 from lengthctl.records import FinishReason
 from lengthctl.rollout.backend import Backend, Sampling
 from lengthctl.rollout.pool import RolloutPool
+from lengthctl.scoring import hit_band
+from lengthctl.token_rates import ample_limit
 
 if TYPE_CHECKING:
     from lengthctl.config import Config
@@ -32,9 +33,6 @@ __all__ = ["GenItem", "GenSettings", "generate_texts", "item_id"]
 
 _PLAIN_LIMIT = 512
 """Tokens of a text whose length nobody named."""
-_TOKENS_PER_UNIT = {Unit.TOKENS: 1.0, Unit.CHARACTERS: 0.5, Unit.SENTENCES: 60.0}
-_TOKENS_PER_WORD = 2.5
-_SPARE_TOKENS = 64
 
 
 @dataclass(frozen=True)
@@ -92,10 +90,11 @@ def generate_texts(
     config = seeded(config)
     if not items:
         raise DataError("there are no prompts", "Give one, or name a file with --in")
-    control_spec = settings.control or _default_control(config, items)
-    control = parse_control(control_spec)
+    spec = settings.control or _default_control(config, items)
+    control = parse_control(spec)
     tasks = _tasks(config, items, settings)
-    keys = {task.id: _key(config, task, settings, control_spec) for task in tasks}
+    _check(config, tasks, spec, control, is_chosen=settings.control is not None)
+    keys = {task.id: _key(config, task, settings, spec) for task in tasks}
     kept = Journal(out, keys)
     owed = [task for task in tasks if task.id not in kept]
     try:
@@ -107,8 +106,8 @@ def generate_texts(
             try:
                 if config.model.adapter is not None and isinstance(backend, RolloutPool):
                     send_adapter(config, backend)
-                check_abilities(control_spec, control, backend)
-                maker = _RowMaker(config, settings, control_spec, keys, tokenizer)
+                check_abilities(spec, control, backend)
+                maker = _RowMaker(config, settings, spec, keys, tokenizer)
                 _write(backend, owed, control, maker, kept, narrator, on_row)
             finally:
                 backend.close()
@@ -117,9 +116,17 @@ def generate_texts(
         disconnect()
     order = [task.id for task in tasks]
     rows = kept.rows(order)
-    if all(row["error"] is None for row in rows):
-        kept.finish(order)
+    kept.finish(order)
     return rows
+
+
+def _check(config: Config, tasks: Sequence[Task], spec: str, control: Control, *, is_chosen: bool) -> None:
+    """Before an engine starts."""
+    targets = [task.target for task in tasks if is_chosen or task.target is not None]
+    check_targets(spec, control, targets)
+    if config.rollout.backend != "vllm" and any(t is not None and t.unit is Unit.TOKENS for t in targets):
+        problem = Problem("tokens", "cannot be counted without the model's tokenizer, which an endpoint does not give")
+        raise ConfigError("gen", [problem], "Ask for words, or for characters with --unit")
 
 
 def _default_control(config: Config, items: Sequence[GenItem]) -> str:
@@ -134,25 +141,16 @@ def _tasks(config: Config, items: Sequence[GenItem], settings: GenSettings) -> l
     for item in items:
         request = tuple(with_system_prompt(item.messages, config.model.system_prompt))
         asked = request if item.target is None else word_length(request, item.target, settings.wording)
-        limit = settings.max_tokens or _limit(item.target)
+        limit = settings.max_tokens or (_PLAIN_LIMIT if item.target is None else ample_limit(item.target))
         for sample in range(settings.samples):
             tasks.append(Task(f"{item.id}#{sample}", asked, item.target, request, group=item.id, limit=limit))
     return tasks
 
 
-def _limit(target: Target | None) -> int:
-    """Tokens that a text of this length certainly fits in."""
-    if target is None:
-        return _PLAIN_LIMIT
-    high = target.band.high if not math.isinf(target.band.high) else 2 * target.value
-    return math.ceil(high * _TOKENS_PER_UNIT.get(target.unit, _TOKENS_PER_WORD)) + _SPARE_TOKENS
-
-
 def _key(config: Config, task: Task, settings: GenSettings, control: str) -> str:
-    source = [config.model.model_dump(mode="json"), config.rollout.endpoint and config.rollout.endpoint.model]
-    sampling = [settings.temperature, settings.top_p, settings.max_tokens, config.run.seed]
+    sampling = [settings.temperature, settings.top_p, task.limit, config.run.seed]
     target = None if task.target is None else task.target.to_row()
-    return digest(source, sampling, control, [dict(m) for m in task.messages], target)
+    return digest(source_identity(config), sampling, control, [dict(m) for m in task.messages], target)
 
 
 def _context_tokens(config: Config, tokenizer: LoadedTokenizer, tasks: Sequence[Task], control: Control) -> int:
@@ -191,7 +189,8 @@ def _write(
                 on_row(row)
             bar.update(len(kept))
 
-        jobs = [(task, control) for task in owed]
+        # of a mixed file, those that name no length are simply asked
+        jobs = [(task, control if control.refuses(task.target) is None else Plain()) for task in owed]
         run_controls(backend, jobs, maker.context(), seed=maker.seed, on_outcome=told)
 
 
@@ -225,7 +224,7 @@ class _RowMaker:
             "model": self.config.model.name if self.tokenizer is not None else self._endpoint_model(),
             "finish": outcome.finish,
             "is_cut": outcome.is_cut,
-            "tokens": len(outcome.token_ids),
+            "tokens": outcome.tokens,
             "drawn_tokens": outcome.drawn_tokens,
             "draws": outcome.draws,
             "seed": self.config.run.seed,
@@ -247,7 +246,7 @@ class _RowMaker:
             "target": target.to_row(),
             "length": length,
             "unit": str(target.unit),
-            "is_hit": length in closing_band(target, DEFAULT_TOLERANCE, DEFAULT_SLACK),
+            "is_hit": length in hit_band(target),
             "relative_deviation": round(relative_deviation(length, target), 4),
         }
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,7 +13,7 @@ from lengthctl.decode.control import Context, Control, Outcome, Task
 from lengthctl.decode.run import check_abilities, run_controls
 from lengthctl.evaluate.reasoning import Attempt, compare_attempts, summarise_attempts
 from lengthctl.models import LoadedTokenizer
-from lengthctl.pipelines.journal import Journal, digest
+from lengthctl.pipelines.journal import Journal, digest, source_identity
 from lengthctl.pipelines.sampling import completion_limit, with_system_prompt
 from lengthctl.problem_sources import Problem, load_problems
 from lengthctl.reasoning import count_reasoning_tokens, opens_reasoning
@@ -27,7 +28,9 @@ __all__ = ["answer_problems", "evaluation_problems", "problem_summary", "problem
 
 _ASK = "{question}\nWork it out step by step. Write the final answer alone behind ####."
 _TASK_SEED = 20_260_101
-_CLOSING = "</think>"
+_OPENING, _CLOSING = "<think>", "</think>"
+_TAIL_TOKENS = 16
+"""End of a prompt in which a template may open the thought."""
 
 
 def evaluation_problems(config: Config) -> list[Problem]:
@@ -78,8 +81,9 @@ def answer_problems(
     sampling = Sampling(temperature=evaluate.temperature, top_p=evaluate.top_p, max_tokens=completion_limit(config))
     tasks = problem_tasks(config, problems)
     by_id = {problem.id: problem for problem in problems}
-    settings = [config.model.model_dump(mode="json"), evaluate.model_dump(mode="json"), config.run.seed, spec]
-    keys = {t.id: digest(settings, [dict(m) for m in t.messages]) for t in tasks}
+    limits = [sampling.temperature, sampling.top_p, sampling.max_tokens]
+    settings = [source_identity(config), limits, config.run.seed, spec]
+    keys = {t.id: digest(settings, [dict(m) for m in t.messages], by_id[t.group].answer) for t in tasks}
     kept = Journal(journal, keys)
     try:
         with AnswerChecker() as checker, narrator.bar(len(tasks), f"problems {spec}") as bar:
@@ -106,12 +110,14 @@ def answer_problems(
 def _attempt(
     problem: Problem, task: Task, outcome: Outcome, checker: AnswerChecker, tokenizer: LoadedTokenizer | None
 ) -> Attempt:
-    starts_open = opens_reasoning(task.messages[-1]["content"])
+    starts_open, reasoning = False, 0
+    if tokenizer is not None:
+        prompt = tokenizer.prompt_ids([dict(m) for m in task.messages])
+        starts_open = opens_reasoning(tokenizer.tokenizer.decode(list(prompt[-_TAIL_TOKENS:])))
+        tags = (tokenizer.encode(_CLOSING), tokenizer.encode(_OPENING))
+        reasoning = count_reasoning_tokens(outcome.token_ids, *tags, starts_open=starts_open).reasoning
     verdict = checker.check_text(outcome.text, problem.answer, starts_open=starts_open)
-    reasoning = 0
-    total = len(outcome.token_ids) or (outcome.source.tokens if outcome.source is not None else 0)
-    if tokenizer is not None and _CLOSING in outcome.text:
-        reasoning = count_reasoning_tokens(outcome.token_ids, tokenizer.encode(_CLOSING), starts_open=True).reasoning
+    total = outcome.tokens
     return Attempt(
         problem.id,
         int(task.id.rpartition("#")[2]),
@@ -126,7 +132,11 @@ def _attempt(
 
 def problem_summary(sides: Mapping[str, Sequence[Attempt]], seed: int) -> dict[str, Any]:
     """For a summary: `reasoning` (what the report plots), `problems` by side, and their differences to the first."""
-    summaries = {name: summarise_attempts(attempts, seed) for name, attempts in sides.items() if attempts}
+    summaries = {}
+    for name, attempts in sides.items():
+        if attempts:
+            fewest = min(Counter(attempt.problem_id for attempt in attempts).values())
+            summaries[name] = summarise_attempts(attempts, seed, sorted({1, fewest}))
     plotted = {
         name: {"accuracy": found["overall"]["accuracy"], "tokens": found["overall"]["mean_total_tokens"]}
         for name, found in summaries.items()

@@ -12,13 +12,16 @@ from lengthctl.decode.control import Context, Control, Outcome, Task
 from lengthctl.decode.plain import Plain
 from lengthctl.decode.run import check_abilities, run_controls
 from lengthctl.errors import DataError
+from lengthctl.length import Target
 from lengthctl.models import LoadedTokenizer, context_length
-from lengthctl.pipelines.journal import Journal, digest
+from lengthctl.pipelines.journal import Journal, digest, source_identity
 from lengthctl.prompts import LengthPrompt
+from lengthctl.reasoning import parse_reasoning
 from lengthctl.records import SCHEMA, FinishReason
 from lengthctl.rollout.backend import Backend, Sampling
 from lengthctl.rundir import write_atomic
 from lengthctl.scoring import Scored, score_text
+from lengthctl.token_rates import ample_limit
 
 if TYPE_CHECKING:
     from lengthctl.config import Config
@@ -68,7 +71,7 @@ def context_tokens(
     longest = 0
     for prompt, task in zip(prompts, prompt_tasks(config, prompts, samples=1), strict=True):
         own = len(tokenizer.prompt_ids([dict(m) for m in task.messages]))
-        needed = own + max(control.room(task, limit) for control in controls)
+        needed = own + max(control.room(task, task.limit or limit) for control in controls)
         if model_room is not None and needed > model_room:
             start = prompt.messages[-1]["content"][:60]
             raise DataError(
@@ -90,10 +93,18 @@ def prompt_tasks(config: Config, prompts: Sequence[LengthPrompt], *, samples: in
             prompt.target,
             tuple(with_system_prompt(prompt.request or prompt.messages, system)),
             group=prompt.id,
+            limit=None if config.evaluate.suite == "prompts" else _suite_limit(config, prompt.target),
         )
         for prompt in prompts
         for sample in range(samples)
     ]
+
+
+def _suite_limit(config: Config, target: Target) -> int:
+    """Of a benchmark's text: ample for its target, but no more than three quarters of a local model's context."""
+    wanted = max(completion_limit(config), ample_limit(target))
+    room = context_length(config.model) if config.rollout.backend == "vllm" else None
+    return wanted if room is None else min(wanted, 3 * room // 4)
 
 
 @dataclass(frozen=True)
@@ -120,7 +131,7 @@ def sample_prompts(
     """`evaluate.samples` texts of every prompt; failed ones are left out and told.
 
     Args:
-        config: `evaluate`, `model` and `run.seed` are read.
+        config: `evaluate`, `model`, `rollout` and `run.seed` are read.
         backend: generates.
         tokenizer: of the model, where it is local.
         prompts: with their targets.
@@ -141,8 +152,7 @@ def sample_prompts(
     sampling = Sampling(temperature=evaluate.temperature, top_p=evaluate.top_p, max_tokens=completion_limit(config))
     tasks = prompt_tasks(config, prompts, samples=evaluate.samples)
     of_task = {task.id: prompt for task, prompt in zip(tasks, _repeated(prompts, evaluate.samples), strict=True)}
-    settings = [config.model.model_dump(mode="json"), evaluate.model_dump(mode="json"), config.run.seed, spec]
-    keys = {t.id: digest(settings, [dict(m) for m in t.messages]) for t in tasks}
+    keys = _keys(config, tasks, sampling, spec)
     kept = Journal(journal, keys)
     try:
         with narrator.bar(len(tasks), stage) as bar:
@@ -169,9 +179,19 @@ def sample_prompts(
     rows = kept.rows([task.id for task in tasks])
     if not rows:
         raise DataError("every completion failed", "See the messages above")
-    if not failures:
-        kept.finish([task.id for task in tasks])
+    kept.finish([task.id for task in tasks])
     return [Sample(of_task[row["id"]], Scored.parse(row), row) for row in rows]
+
+
+def _keys(config: Config, tasks: Sequence[Task], sampling: Sampling, spec: str) -> dict[str, str]:
+    """By task, the digest of all that its record depends on."""
+    settings = [source_identity(config), sampling.temperature, sampling.top_p, config.run.seed, spec]
+
+    def of(task: Task) -> list[Any]:
+        target = None if task.target is None else task.target.to_row()
+        return [task.limit or sampling.max_tokens, target, [dict(m) for m in task.messages]]
+
+    return {task.id: digest(settings, of(task)) for task in tasks}
 
 
 def _repeated(prompts: Sequence[LengthPrompt], samples: int) -> list[LengthPrompt]:
@@ -179,12 +199,12 @@ def _repeated(prompts: Sequence[LengthPrompt], samples: int) -> list[LengthPromp
 
 
 def _score(prompt: LengthPrompt, outcome: Outcome, tokenizer: LoadedTokenizer | None) -> Scored:
-    tokens = len(outcome.token_ids) or (outcome.source.tokens if outcome.source is not None else 0)
+    """Reasoning is left out of the length."""
     return score_text(
-        outcome.text,
+        parse_reasoning(outcome.text).answer,
         prompt.target,
         prompt_id=prompt.seed_id,
-        tokens=tokens,
+        tokens=outcome.tokens,
         is_truncated=outcome.finish in (FinishReason.LIMIT, FinishReason.REWARD_CEILING),
         tokenizer=None if tokenizer is None else tokenizer.tokenizer,
         drawn_tokens=outcome.drawn_tokens,

@@ -50,7 +50,7 @@ def suite_facts(config: Config, samples: Sequence[Sample]) -> dict[str, Any]:
     if config.evaluate.suite == "tlg":
         return {"tlg": tlg_summary([sample.scored for sample in samples])}
     if config.evaluate.suite in ("longbench_write", "longen"):
-        return {"writing": summarise_writing(_written(samples), config.run.seed)}
+        return {"writing": summarise_writing(_written(config, samples), config.run.seed)}
     return {}
 
 
@@ -64,7 +64,7 @@ def judge_subjects(config: Config, sides: Mapping[str, Sequence[Sample]], narrat
 
     assert config.judge is not None
     rubric = LONGEN if config.evaluate.suite == "longen" else LONGBENCH_WRITE
-    written = {name: _written(samples) for name, samples in sides.items()}
+    written = {name: _written(config, samples) for name, samples in sides.items()}
     source = judge_source(config)
     tokenizer: LoadedTokenizer | None = None
     context = None
@@ -88,15 +88,14 @@ def judge_subjects(config: Config, sides: Mapping[str, Sequence[Sample]], narrat
     return found
 
 
-def _written(samples: Sequence[Sample]) -> list[Written]:
+def _written(config: Config, samples: Sequence[Sample]) -> list[Written]:
     """As long-writing benchmarks see them; prompts of other suites are grouped by their target."""
-    rows = []
-    for sample in samples:
-        prompt = sample.prompt
-        if not {"bucket", "kind"} & set(prompt.columns):
-            prompt = replace(prompt, columns={**prompt.columns, "kind": prompt.target.label})
-        rows.append(Written(prompt, sample.scored))
-    return rows
+    if config.evaluate.suite in ("longbench_write", "longen"):
+        return [Written(sample.prompt, sample.scored) for sample in samples]
+    return [
+        Written(replace(sample.prompt, columns={"kind": sample.prompt.target.label}), sample.scored)
+        for sample in samples
+    ]
 
 
 def _judged(graded: Sequence[Written], judgement: Judgement, seed: int) -> dict[str, Any]:

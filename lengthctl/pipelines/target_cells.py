@@ -9,9 +9,9 @@ from typing import Any
 
 from lengthctl.length import Relation, Target, Unit
 
-__all__ = ["DEFAULT_TOLERANCE", "parse_cell"]
+__all__ = ["ABOUT_TOLERANCE", "parse_cell"]
 
-DEFAULT_TOLERANCE = 0.1
+ABOUT_TOLERANCE = 0.1
 """Relative slack of `about` where none is given. Ours."""
 
 _NUMBER = r"(-?\d+)(?:\.0*)?"
@@ -66,7 +66,7 @@ def _parse_text(text: str) -> Any:
         ">=": {"value": number, "relation": Relation.AT_LEAST},
         "<": {"value": number - 1, "relation": Relation.AT_MOST},
         ">": {"value": number + 1, "relation": Relation.AT_LEAST},
-        "~": {"value": number, "relation": Relation.ABOUT, "tolerance": DEFAULT_TOLERANCE},
+        "~": {"value": number, "relation": Relation.ABOUT, "tolerance": ABOUT_TOLERANCE},
     }
     return forms.get(match[1] or "=", {"value": number})
 

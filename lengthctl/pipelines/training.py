@@ -91,7 +91,7 @@ def _lead(config: Config, run: RunFolder, narrator: Narrator) -> dict[str, Any]:
                 inputs.tokenizer,
                 context_tokens=inputs.context_tokens,
                 say=narrator.say,
-                predictor=predictor_of(config),
+                predictor=predictor_of(config, by_group=False),
             )
             if config.model.adapter is not None:
                 send_adapter(config, pool)

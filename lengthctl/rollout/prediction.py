@@ -15,8 +15,9 @@ from collections import deque
 from collections.abc import Callable, Hashable, Iterable
 from dataclasses import dataclass
 
-from lengthctl.length import Target, Unit
+from lengthctl.length import Target
 from lengthctl.rollout.backend import Request
+from lengthctl.token_rates import expected_tokens
 
 __all__ = ["LengthPredictor", "PastLengths", "prompt_key"]
 
@@ -30,9 +31,6 @@ more than a finished member of the group, which misses the others by 0.14 (`scri
 
 _ENOUGH = 8
 """Completions before a ratio, a kind or a follow error counts as measured."""
-
-_TOKENS_PER_UNIT = {Unit.TOKENS: 1.0, Unit.CHARACTERS: 0.25, Unit.SENTENCES: 25.0}
-_TOKENS_PER_WORD = 1.4
 
 
 @dataclass(frozen=True)
@@ -210,4 +208,4 @@ def _miss(tokens: float, expected: float) -> float:
 
 def _from_target(target: Target) -> float:
     centre = target.value if target.high is None else (target.value + target.high) / 2
-    return centre * _TOKENS_PER_UNIT.get(target.unit, _TOKENS_PER_WORD)
+    return expected_tokens(centre, target.unit)

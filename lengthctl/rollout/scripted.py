@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -12,12 +13,16 @@ from lengthctl.rollout.backend import Ability, OnCompletion, Request
 __all__ = ["ScriptedBackend"]
 
 
+_SAMPLE = re.compile(r"#(\d{1,6})$")
+"""A request's own turn, so that an interrupted command gets the same texts when it goes on."""
+
+
 class ScriptedBackend:
     """A `Backend` that answers from a table.
 
     Args:
-        texts: by request id, else by request group, the texts to give in turn; the last one repeats. The key `*`
-            answers everything that has no entry.
+        texts: by request id, else by request group, the texts to give in turn, an id that ends in #NUMBER beginning
+            with that one; the last one repeats. The key `*` answers everything that has no entry.
     """
 
     abilities: frozenset[Ability] = frozenset()
@@ -55,8 +60,10 @@ class ScriptedBackend:
         if key is None:
             return Completion(request.id, "", (), (), FinishReason.ERROR, engine="script", error="not in the script")
         entry = self._texts[key]
-        turn = self._used.get(key, 0)
-        self._used[key] = turn + 1
+        sample = _SAMPLE.search(request.id)
+        counter = request.id if sample else key
+        turn = self._used.get(counter, 0) + (int(sample.group(1)) if sample else 0)
+        self._used[counter] = self._used.get(counter, 0) + 1
         text = entry[min(turn, len(entry) - 1)]
         return Completion(request.id, text, (), (), FinishReason.EOS, engine="script")
 

@@ -79,7 +79,7 @@ def test_what_failed_is_tried_again(tmp_path: Path) -> None:
     command = ["gen", "--in", "-", "--out", str(out), "--control", "plain", "--json"]
     half = lengthctl(*command, *script(tmp_path, {"zz": [TEXT]}), stdin="Describe rain.\n")
     assert isinstance(half.exception, LengthctlError)
-    assert "no text could be written" in str(half.exception)
+    assert "could not be written" in str(half.exception)
     assert out.read_text() == ""
     again = lengthctl(*command, *script(tmp_path, {"*": [TEXT]}), stdin="Describe rain.\n")
     assert json.loads(again.stdout)["totals"]["failed"] == 0
@@ -135,7 +135,8 @@ def test_bad_rows_are_named(tmp_path: Path, line: str, message: str) -> None:
 
 def test_lines_are_prompts_or_rows() -> None:
     lines = 'Describe rain.\n\n{"prompt": [{"role": "user", "content": "Snow?"}], "target": "<=20"}\nDescribe rain.\n'
-    first, second = items_from_lines(io.StringIO(lines), "prompt", None, Unit.CHARACTERS)
+    first, second, again = items_from_lines(io.StringIO(lines), "prompt", None, Unit.CHARACTERS)
+    assert (again.id, again.messages) == (f"{first.id}-2", first.messages)
     assert (first.target, first.messages[0]["content"]) == (None, "Describe rain.")
     assert second.target == Target(20, Relation.AT_MOST, Unit.CHARACTERS)
 
@@ -258,3 +259,38 @@ def test_sample_shows_sides_beside_each_other(tmp_path: Path) -> None:
     assert out.stdout.count("One two three") == 2
     found = lengthctl("sample", "m", *settings, "--json")
     assert json.loads(found.stdout)["texts"]["m"][0]["text"] == TEXT
+
+
+def test_a_file_with_and_without_lengths_is_written_whole(tmp_path: Path) -> None:
+    rows = '{"prompt": "Describe rain.", "target": 10}\n{"prompt": "Describe snow."}\n'
+    out = lengthctl("gen", "--in", "-", "--json", *script(tmp_path, {"*": [TEXT]}), stdin=rows)
+    assert out.exit_code == 0, out.exception
+    assert [row["is_hit"] for row in json.loads(out.stdout)["texts"]] == [True, None]
+    chosen = lengthctl("gen", "--in", "-", "--control", "retry", *script(tmp_path, {"*": [TEXT]}), stdin=rows)
+    assert "retry  needs a length, and a prompt names no length" in str(chosen.exception)
+
+
+def test_files_of_others_are_left_alone(tmp_path: Path) -> None:
+    prompts = tmp_path / "p.jsonl"
+    prompts.write_text('{"prompt": "Describe rain."}')
+    same = lengthctl("gen", "--in", str(prompts), "--out", str(prompts), *script(tmp_path, {"*": [TEXT]}))
+    assert "is the file that is read" in str(same.exception)
+    notes = tmp_path / "notes.json"
+    notes.write_text('{"mine": 1}')
+    other = lengthctl("gen", "Describe rain.", "--out", str(notes), *script(tmp_path, {"*": [TEXT]}))
+    assert isinstance(other.exception, RunFolderError)
+    assert notes.read_text() == '{"mine": 1}'
+
+
+def test_tokens_are_refused_where_nobody_can_count_them(tmp_path: Path) -> None:
+    out = lengthctl("gen", "Describe rain.", "--tokens", "10", *script(tmp_path, {"*": [TEXT]}))
+    assert "cannot be counted without the model's tokenizer" in str(out.exception)
+
+
+def test_eval_goes_on_under_more_measures_but_not_with_another_source(tmp_path: Path) -> None:
+    out = tmp_path / "e"
+    assert evaluate(tmp_path, out).exit_code == 0
+    more = evaluate(tmp_path, out, "evaluate.problems=builtin", "evaluate.problem_limit=2")
+    assert more.exit_code == 0, more.exception
+    other = evaluate(tmp_path, out, "prompts.unit=words_unicode")
+    assert isinstance(other.exception, RunFolderError)

@@ -13,7 +13,7 @@ import pytest
 ROOT = Path(__file__).parents[2]
 TIERS = [
     {"length", "errors", "registry", "records"},
-    {"degeneration", "sentences"},
+    {"degeneration", "sentences", "token_rates"},
     {"scoring", "reasoning", "plain_answers", "checking", "checking_worker", "judging"},
     {"rewards"},
     {"prompts", "prompt_sources", "problem_sources", "models", "config", "trl_fields", "rundir", "progress", "memory"},

@@ -12,7 +12,6 @@ from word_model import EOS, VOCABULARY, FakeWordModel, word_tokenizer
 from lengthctl.decode.budget import BudgetForcing, Thought
 from lengthctl.decode.build import control_names, parse_control
 from lengthctl.decode.close import Close
-from lengthctl.decode.closing_band import closing_band
 from lengthctl.decode.control import Context, Control, Outcome, Task
 from lengthctl.decode.run import check_abilities, run_controls
 from lengthctl.errors import ConfigError
@@ -20,6 +19,7 @@ from lengthctl.length import Relation, Target, count_length
 from lengthctl.records import Completion, FinishReason
 from lengthctl.rollout.backend import Ability, OnCompletion, Request, Sampling
 from lengthctl.rollout.scripted import ScriptedBackend
+from lengthctl.scoring import hit_band
 
 ASK = ({"role": "user", "content": "Tell me of animals. Answer in about so many words."},)
 
@@ -49,7 +49,7 @@ def script(texts: list[str], control: Control, target: Target) -> tuple[Outcome,
 def test_close_ends_on_a_sentence_inside_the_band(relation: Relation) -> None:
     high = {"high": 60} if relation is Relation.RANGE else {}
     target = Target(50, relation, **high)
-    band = closing_band(target, 0.05, 2)
+    band = hit_band(target)
     outcomes = run(Close(), [target] * 40)
     assert all(count_length(o.text) in band for o in outcomes)
     cut = [o for o in outcomes if o.is_cut]
@@ -61,7 +61,7 @@ def test_close_ends_on_a_sentence_inside_the_band(relation: Relation) -> None:
 @given(st.integers(3, 200), st.integers(2, 30), st.floats(0, 1))
 def test_close_reaches_any_target_with_any_model(value: int, sentence: int, end: float) -> None:
     (outcome,) = run(Close(rounds=3), [Target(value)], FakeWordModel(sentence, end))
-    assert count_length(outcome.text) in closing_band(Target(value), 0.05, 2)
+    assert count_length(outcome.text) in hit_band(Target(value))
     assert outcome.finish in (FinishReason.EOS, FinishReason.CLOSED)
 
 
@@ -75,7 +75,7 @@ def test_close_can_branch_before_an_end_that_comes_too_soon() -> None:
     control = parse_control("close:hold=false,starts=3")
     model = FakeWordModel(sentence=8, end=0.6)
     outcomes = run(control, [Target(50)] * 10, model)
-    assert all(count_length(o.text) in closing_band(Target(50), 0.05, 2) for o in outcomes)
+    assert all(count_length(o.text) in hit_band(Target(50)) for o in outcomes)
     assert {r.sampling.min_tokens for r in model.requests} == {1}
 
 
@@ -96,7 +96,7 @@ def test_close_draws_again_from_a_sentence_end_only() -> None:
 
 def test_close_goes_on_where_the_bound_of_a_draw_was_too_low() -> None:
     (outcome,) = run(Close(), [Target(300)], FakeWordModel(), limit=900)
-    assert count_length(outcome.text) in closing_band(Target(300), 0.05, 2)
+    assert count_length(outcome.text) in hit_band(Target(300))
 
 
 def test_retry_keeps_the_nearest_and_stops_at_a_hit() -> None:

@@ -18,6 +18,8 @@ from lengthctl.sentences import sentence_ends
         ("See e.g. the sea. Fine.", ["See e.g. the sea.", " Fine."]),
         ("It is 3.14 wide. So.", ["It is 3.14 wide.", " So."]),
         ("J. Doe sat. I sat, and so did I. Good.", ["J. Doe sat.", " I sat, and so did I.", " Good."]),
+        ("Mix it. 2. Bake it. 3.", ["Mix it.", " 2. Bake it."]),
+        ("It was 1999. He left in 2001.", ["It was 1999.", " He left in 2001."]),
         ("1. Mix it.\n2. Bake it.", ["1. Mix it.", "\n2. Bake it."]),
         ('He said "Go." She went.', ['He said "Go."', " She went."]),
         ("Wait... what? no.", ["Wait... what?", " no."]),

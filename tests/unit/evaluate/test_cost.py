@@ -13,15 +13,15 @@ from lengthctl.evaluate.metrics import Metric
 
 
 def test_tokens_per_hit_by_hand() -> None:
-    # 600 tokens, 4 in the FM band, 2 of them within 5 %
+    # 600 tokens, 4 in the FM band, 2 of them hits
     drawn = [Drawn(f"p{i // 2}", 100, i < 4, i < 2) for i in range(6)]
     cost = token_cost(drawn, seed=0)
     assert cost is not None
     assert (cost.tokens.value, cost.tokens.n) == (100, 6)
     assert (cost.per_fm.value, cost.per_fm.n) == (pytest.approx(150), 4)
-    assert (cost.per_near.value, cost.per_near.n) == (pytest.approx(300), 2)
-    assert cost.per_near.low <= cost.per_near.value <= cost.per_near.high
-    assert cost.per_near.high == math.inf  # a draw of the three prompts may miss the one that hits
+    assert (cost.per_hit.value, cost.per_hit.n) == (pytest.approx(300), 2)
+    assert cost.per_hit.low <= cost.per_hit.value <= cost.per_hit.high
+    assert cost.per_hit.high == math.inf  # a draw of the three prompts may miss the one that hits
 
 
 def test_without_hits_or_tokens() -> None:
