@@ -78,8 +78,8 @@ class BudgetForcing:
     answer_prefix: str = "\nFinal Answer:"
     """Written after a cut."""
     answer_tokens: int = 128
-    """Limit of the answer."""
-    needs: ClassVar[frozenset[Ability]] = frozenset({Ability.PREFIX})
+    """Limit of the answer after a thought that took its whole budget."""
+    needs: ClassVar[frozenset[Ability]] = frozenset({Ability.PREFIX, Ability.RULES})
 
     def __post_init__(self) -> None:
         if self.tokens < 1 or self.answer_tokens < 1:
@@ -101,6 +101,8 @@ class BudgetForcing:
         assert tokenizer is not None
         opening = tokenizer.encode(self.start)
         ends = tokenizer.stop_token_ids if self.end is None else (tokenizer.single_id(self.end),)
+        if self.ignores == 0:
+            return (yield from self._in_one_request(task, context, opening, ends))
         thought = Thought(self.tokens, self.ignores, tokenizer.encode(self.wait))
         while not thought.is_over:
             sampling = replace(
@@ -122,6 +124,25 @@ class BudgetForcing:
         ids = (*prefix, *completion.token_ids)
         forced = len(opening) + thought.forced + len(closing)
         finish = FinishReason.BUDGET if thought.is_cut and not completion.is_truncated else completion.finish
+        return Outcome(tokenizer.decode(ids), ids, finish, forced_tokens=forced)
+
+    def _in_one_request(self, task: Task, context: Context, opening: tuple[int, ...], ends: tuple[int, ...]) -> Steps:
+        """Nothing is put off: the engine itself writes the end and the answer's prefix when the budget is spent."""
+        tokenizer = context.tokenizer
+        assert tokenizer is not None
+        closing = tokenizer.encode(self.answer_prefix)
+        if self.end is not None:
+            closing = (*tokenizer.encode("\n"), *ends, *closing)
+        sampling = replace(
+            context.sampling,
+            max_tokens=self.tokens + len(closing) + self.answer_tokens,
+            rules={"token_budget": {"limit": self.tokens, "force": closing, "until": ends}},
+        )
+        (completion,) = yield [Draw(task.messages, sampling, opening)]
+        ids = (*opening, *completion.token_ids)
+        is_cut = completion.token_ids[self.tokens : self.tokens + len(closing)] == closing
+        finish = FinishReason.BUDGET if is_cut and not completion.is_truncated else completion.finish
+        forced = len(opening) + (len(closing) if is_cut else 0)
         return Outcome(tokenizer.decode(ids), ids, finish, forced_tokens=forced)
 
 

@@ -163,7 +163,7 @@ class Judge:
         return Judgement({item.id: found[keys[item.id]] for item in items}, asked, cached)
 
     def _key(self, item: JudgeItem) -> str:
-        """Everything that the verdict depends on, but for the seed. The judge is known by its name, wherever it runs."""
+        """All that the verdict depends on, but for the seed. The judge is known by its name, wherever it runs."""
         settings = self._settings
         limits = [settings.temperature, settings.max_tokens]
         parts = [settings.model_name, *limits, self.rubric.digest, item.request, item.text]

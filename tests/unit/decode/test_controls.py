@@ -166,7 +166,7 @@ def test_budget_counts_over_all_draws(ignores: int, budget: int, written: str) -
 
 def test_budget_forces_an_answer_after_a_cut() -> None:
     model = FakeWordModel(end=0.0)
-    control = BudgetForcing(tokens=12, end="</think>", answer_prefix="Answer:", answer_tokens=5)
+    control = BudgetForcing(tokens=12, ignores=1, end="</think>", answer_prefix="Answer:", answer_tokens=5)
     (outcome,) = run(control, [Target(10)], model)
     words = [VOCABULARY[i] for i in outcome.token_ids]
     assert words[12:15] == ["\n", "</think>", "Answer:"]
@@ -175,8 +175,9 @@ def test_budget_forces_an_answer_after_a_cut() -> None:
 
 
 def test_controls_mix_in_one_batch_and_results_do_not_depend_on_it() -> None:
-    specs = ("plain", "close", "retry", "budget")
-    jobs = [(Task(f"{spec}{i}", ASK, Target(30)), parse_control(spec)) for spec in specs for i in range(3)]
+    controls = {spec: parse_control(spec) for spec in ("plain", "close", "retry")}
+    controls["budget"] = BudgetForcing(tokens=20, ignores=1, answer_prefix="Answer:")
+    jobs = [(Task(f"{name}{i}", ASK, Target(30)), control) for name, control in controls.items() for i in range(3)]
     context = Context(Sampling(max_tokens=100), word_tokenizer())
     together = run_controls(FakeWordModel(), jobs, context, seed=3)
     apart = [run_controls(FakeWordModel(), [job], context, seed=3)[0] for job in jobs]
