@@ -101,7 +101,8 @@ def run_evaluation(subjects: Sequence[Subject], narrator: Narrator, *, out: Path
         summary["subjects"][name].update(facts)
     if first.evaluate.likelihood:
         with narrator.stage("likelihood"):
-            add_likelihoods(summary, first, found.samples, narrator)
+            files = {} if out is None else {s.name: out / _likelihood_file(s.name) for s in subjects}
+            add_likelihoods(summary, first, found.samples, narrator, files=files)
     if out is not None:
         for subject in subjects:
             _write_lengths(out / _lengths_file(subject.name), subject, found.samples[subject.name])
@@ -184,6 +185,10 @@ def _samples_file(name: str) -> str:
 
 def _lengths_file(name: str) -> str:
     return f"lengths/{_slug(name)}.parquet"
+
+
+def _likelihood_file(name: str) -> str:
+    return f"likelihood/{_slug(name)}.jsonl"
 
 
 def _slug(name: str) -> str:

@@ -2,12 +2,22 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from lengthctl.evaluate.likelihood import LikelyText, likelihood_change, likelihood_levels, text_likelihoods
+from lengthctl.evaluate.likelihood import (
+    LikelyText,
+    TextLikelihood,
+    likelihood_change,
+    likelihood_levels,
+    text_likelihoods,
+)
 from lengthctl.models import load_policy, load_tokenizer
 from lengthctl.pipelines.sampling import Sample
+from lengthctl.records import SCHEMA
+from lengthctl.rundir import write_atomic
 
 if TYPE_CHECKING:
     from lengthctl.config import Config
@@ -17,9 +27,22 @@ __all__ = ["add_likelihoods"]
 
 
 def add_likelihoods(
-    summary: dict[str, Any], config: Config, sides: Mapping[str, Sequence[Sample]], narrator: Narrator
+    summary: dict[str, Any],
+    config: Config,
+    sides: Mapping[str, Sequence[Sample]],
+    narrator: Narrator,
+    *,
+    files: Mapping[str, Path],
 ) -> None:
-    """Put `nll_per_token` and `nll_open_per_token` beside the measures of a summary, and into its differences."""
+    """Put `nll_per_token` and `nll_open_per_token` beside the measures of a summary, and into its differences.
+
+    Args:
+        summary: of the evaluation; changed in place.
+        config: its model is loaded.
+        sides: their samples by name.
+        narrator: shows progress.
+        files: by side, a JSONL file for each text's nats and tokens; may be empty.
+    """
     tokenizer = load_tokenizer(config.model)
     model = load_policy(config.model.model_copy(update={"lora": None})).eval()
     found: dict[str, list[LikelyText]] = {}
@@ -31,6 +54,8 @@ def add_likelihoods(
             LikelyText(sample.scored.prompt_id, sample.scored.target.label, value)
             for sample, value in zip(samples, values, strict=True)
         ]
+        if name in files:
+            _write(files[name], samples, values)
         levels = likelihood_levels(found[name], config.run.seed)
         side = summary["subjects"][name]
         side["overall"].update(levels["overall"])
@@ -43,3 +68,11 @@ def add_likelihoods(
         for label, level in change["by_target"].items():
             before, after = ([text for text in found[side] if text.target == label] for side in (first, name))
             level.update(likelihood_change(before, after, config.run.seed))
+
+
+def _write(path: Path, samples: Sequence[Sample], values: Sequence[TextLikelihood]) -> None:
+    rows = (
+        {"schema": SCHEMA, "id": sample.row["id"], "nll": value.nll, "nll_open": value.nll_open, "tokens": value.tokens}
+        for sample, value in zip(samples, values, strict=True)
+    )
+    write_atomic(path, "".join(json.dumps(row) + "\n" for row in rows))
