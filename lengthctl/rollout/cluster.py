@@ -49,7 +49,6 @@ def connect(*, cpus: int, object_store_gib: float, engines: int = 1, gpus: int =
         "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
         "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0",  # with the address below, nothing listens outside loopback
         "RAY_DEDUP_LOGS": "0",
-        "RAY_worker_niceness": "0",  # Ray's 15 lets any other process come first, and engines wait for the last thread
     }.items():
         os.environ.setdefault(key, value)
     address = os.environ.get("RAY_ADDRESS")
