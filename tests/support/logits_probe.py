@@ -17,7 +17,7 @@ ASKED = (
     "Say hello.",
     "Who are you?",
 )
-STEPS = 12
+STEPS = 5
 
 
 def main() -> None:
@@ -32,7 +32,7 @@ def main() -> None:
         {"stop_scale": {"tokens": [end], "mode": "bias", "value": 1.5}},
         {"stop_scale": {"tokens": [end], "mode": "raw", "value": 0.5}},
         {"stop_scale": {"tokens": [end], "mode": "logp", "value": 2.0}},
-        {"token_budget": {"limit": 4, "force": list(force)}},
+        {"token_budget": {"limit": 1, "force": list(force)}},
         {},
     ]
     llm = LLM(
@@ -47,11 +47,11 @@ def main() -> None:
         seed=0,
     )
 
-    def run(which: list[int], settings: list[dict[str, Any]]) -> list[Any]:
+    def run(which: list[int], settings: list[dict[str, Any]], steps: int = STEPS) -> list[Any]:
         params = [
             SamplingParams(
                 temperature=0,
-                max_tokens=STEPS,
+                max_tokens=steps,
                 logprobs=-1,
                 ignore_eos=True,
                 extra_args={"lengthctl": {"rules": rule}} if rule else None,
@@ -63,12 +63,12 @@ def main() -> None:
 
     everything = list(range(len(ASKED)))
     together = run(everything, rules)
-    untouched = run(everything, [{} for _ in rules])
+    untouched = run(everything, [{} for _ in rules], steps=1)
     alone = [run([i], [rules[i]])[0] for i in everything]
     found = {
         "vocabulary": len(untouched[0].logprobs[0]),
         "batch_difference": [_difference(a, b) for a, b in zip(together, alone, strict=True)],
-        "forced": together[4].token_ids[4 : 4 + len(force)] == list(force),
+        "forced": list(together[4].token_ids[1 : 1 + len(force)]) == list(force),
         "shift": {
             name: _first_step(together[i].logprobs[0], untouched[i].logprobs[0], end)
             for i, name in ((0, "none"), (1, "bias"), (2, "raw"), (3, "logp"), (5, "none_too"))
@@ -86,7 +86,7 @@ def _difference(a: Any, b: Any) -> float:
         for step, other in zip(a.logprobs, b.logprobs, strict=True)
         for token in step
     )
-    return max(abs(x - y) for x, y in pairs if x != y) if any(True for _ in a.logprobs) else 0.0
+    return max((abs(x - y) for x, y in pairs if x != y), default=0.0)
 
 
 def _first_step(with_rule: Any, without: Any, end: int) -> dict[str, Any]:
