@@ -29,7 +29,7 @@ from lengthctl.pipelines.problem_bench import (
     problem_tasks,
 )
 from lengthctl.pipelines.sampling import Sample, completion_limit, context_tokens, sample_prompts
-from lengthctl.pipelines.suites import evaluation_prompts, judge_subjects, suite_facts
+from lengthctl.pipelines.suites import evaluation_prompts, judge_subjects, suite_change, suite_facts
 from lengthctl.problem_sources import Problem
 from lengthctl.prompts import LengthPrompt
 from lengthctl.rollout.pool import RolloutPool
@@ -230,7 +230,13 @@ def _summary(subjects: Sequence[Subject], found: _Found, narrator: Narrator) -> 
             }
             for subject in subjects
         },
-        "differences": {name: compare(scored[first], scored[name], seed) for name in others},
+        "differences": {
+            name: {
+                **compare(scored[first], scored[name], seed),
+                **suite_change(config, found.samples[first], found.samples[name]),
+            }
+            for name in others
+        },
         **(problem_summary(found.attempts, seed) if found.attempts else {}),
         "minutes": {name: spent / 60 for name, spent in narrator.stages.items()},
         "seed": seed,

@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from lengthctl.evaluate.judge import Judge, JudgeItem, Judgement, judge_context, judge_source
-from lengthctl.evaluate.longwrite import Written, judge_writing, summarise_writing
+from lengthctl.evaluate.longwrite import Written, compare_writing, judge_writing, summarise_writing
 from lengthctl.evaluate.longwrite_prompts import load_longbench_write, load_longen
 from lengthctl.evaluate.tlg import build_tlg_open, tlg_summary
 from lengthctl.judging import LONGBENCH_WRITE, LONGEN
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from lengthctl.config import Config
     from lengthctl.progress import Narrator
 
-__all__ = ["evaluation_prompts", "judge_subjects", "suite_facts"]
+__all__ = ["evaluation_prompts", "judge_subjects", "suite_change", "suite_facts"]
 
 _SAMPLE_SEED = 20_260_101
 """Draws the wording of each held-out prompt: the same for every run, whatever its seed."""
@@ -51,6 +51,13 @@ def suite_facts(config: Config, samples: Sequence[Sample]) -> dict[str, Any]:
         return {"tlg": tlg_summary([sample.scored for sample in samples])}
     if config.evaluate.suite in ("longbench_write", "longen"):
         return {"writing": summarise_writing(_written(config, samples), config.run.seed)}
+    return {}
+
+
+def suite_change(config: Config, before: Sequence[Sample], after: Sequence[Sample]) -> dict[str, Any]:
+    """What the suite says of the change from one side to another, for its entry among the differences."""
+    if config.evaluate.suite in ("longbench_write", "longen"):
+        return {"writing": compare_writing(_written(config, before), _written(config, after), config.run.seed)}
     return {}
 
 

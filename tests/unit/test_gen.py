@@ -227,14 +227,18 @@ def test_suites_bring_their_prompts_and_their_facts(tmp_path: Path, suite: str) 
     settings = [f"evaluate.suite={suite}", "evaluate.limit=1", "evaluate.samples=1"]
     if suite == "longbench_write":
         settings.append(f"evaluate.data={data}")
-    out = lengthctl("eval", "m", *settings, *script(tmp_path, {"*": [TEXT]}), "--json")
+    both = ["--control", "plain", "--control", "retry", "--out", str(tmp_path / "e")]
+    out = lengthctl("eval", "m", *settings, *script(tmp_path, {"*": [TEXT]}), *both, "--json")
     assert out.exit_code == 0, out.exception
-    side = json.loads(out.stdout)["subjects"]["m"]
+    side = json.loads(out.stdout)["subjects"]["plain"]
+    page = (tmp_path / "e" / "report.html").read_text()
+    assert ("TLG by target and level" if suite == "tlg" else "Long writing") in page
     if suite == "tlg":
         assert side["overall"]["pm"]["n"] == 9
         assert side["tlg"]["as_ruler"]["10"] == {"n": 1, "pm": 1.0, "fm": 1.0}
     else:
         assert side["writing"]["overall"]["s_l"]["value"] == 1.0
+        assert json.loads(out.stdout)["differences"]["retry"]["writing"]["s_l"]["value"] == 0.0
 
 
 def test_a_scripted_judge_grades_every_side(tmp_path: Path) -> None:
