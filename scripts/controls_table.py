@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from lengthctl.evaluate.likelihood import LikelyText, TextLikelihood, likelihood_change
+from lengthctl.evaluate.metrics import compare
 from lengthctl.records import read_records
 from lengthctl.rundir import write_json
 from lengthctl.scoring import Scored
@@ -37,8 +38,21 @@ def main() -> None:
     for name, texts in sides.items():
         found[name] = _against(sides[reference], texts, hits, summary["seed"]) if name != reference else {}
     _print(summary, found, sides, reference)
-    kept = {key: summary[key] for key in ("subjects", "differences", "seed", "command", "versions", "config")}
+    kept = {key: summary[key] for key in ("seed", "command", "versions", "config")}
+    kept["subjects"] = {name: _short(side) for name, side in summary["subjects"].items()}
     write_json(out, {**kept, "reference": reference, "reference_hits": len(hits), "against_reference": found})
+
+
+def _short(side: dict[str, Any]) -> dict[str, Any]:
+    """Without the measures that the table and its by-target form do not need."""
+    kept = {*(key for key, _, _ in COLUMNS), "pm", "mean_drawn_tokens", "mean_tokens", "nll_per_token", "cut"}
+    return {
+        "overall": {key: metric for key, metric in side["overall"].items() if key in kept},
+        "by_target": {
+            label: {key: metric for key, metric in level.items() if key in kept}
+            for label, level in side["by_target"].items()
+        },
+    }
 
 
 def _texts(folder: Path, side: dict[str, Any]) -> dict[str, tuple[Scored, TextLikelihood]]:
@@ -64,13 +78,17 @@ def _against(
         ]
 
     both = {key for key in keys if key in texts and texts[key][0].is_hit}
+    if not both:
+        return {}
     labels = sorted({texts[key][0].target.label for key in both}, key=int)
     by_target = {
         label: likelihood_change(likely(reference, part), likely(texts, part), seed)
         for label in labels
         if (part := {key for key in both if texts[key][0].target.label == label})
     }
-    return {**likelihood_change(likely(reference, both), likely(texts, both), seed), "by_target": by_target}
+    repetition = compare([reference[key][0] for key in both], [texts[key][0] for key in both], seed)["repetition"]
+    change = likelihood_change(likely(reference, both), likely(texts, both), seed)
+    return {**change, "repetition": repetition, "by_target": by_target}
 
 
 def _print(summary: dict[str, Any], found: dict[str, Any], sides: dict[str, Any], reference: str) -> None:
