@@ -94,7 +94,7 @@ def generate_texts(
     control = parse_control(spec)
     tasks = _tasks(config, items, settings)
     _check(config, tasks, spec, control, is_chosen=settings.control is not None)
-    keys = {task.id: _key(config, task, settings, spec) for task in tasks}
+    keys = {task.id: _key(config, task, settings, control) for task in tasks}
     kept = Journal(out, keys)
     owed = [task for task in tasks if task.id not in kept]
     try:
@@ -147,10 +147,10 @@ def _tasks(config: Config, items: Sequence[GenItem], settings: GenSettings) -> l
     return tasks
 
 
-def _key(config: Config, task: Task, settings: GenSettings, control: str) -> str:
+def _key(config: Config, task: Task, settings: GenSettings, control: Control) -> str:
     sampling = [settings.temperature, settings.top_p, task.limit, config.run.seed]
     target = None if task.target is None else task.target.to_row()
-    return digest(source_identity(config), sampling, control, [dict(m) for m in task.messages], target)
+    return digest(source_identity(config), sampling, repr(control), [dict(m) for m in task.messages], target)
 
 
 def _context_tokens(config: Config, tokenizer: LoadedTokenizer, tasks: Sequence[Task], control: Control) -> int:

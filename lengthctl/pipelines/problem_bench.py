@@ -82,7 +82,7 @@ def answer_problems(
     tasks = problem_tasks(config, problems)
     by_id = {problem.id: problem for problem in problems}
     limits = [sampling.temperature, sampling.top_p, sampling.max_tokens]
-    settings = [source_identity(config), limits, config.run.seed, spec]
+    settings = [source_identity(config), limits, config.run.seed, repr(control)]
     keys = {t.id: digest(settings, [dict(m) for m in t.messages], by_id[t.group].answer) for t in tasks}
     kept = Journal(journal, keys)
     try:

@@ -152,7 +152,7 @@ def sample_prompts(
     sampling = Sampling(temperature=evaluate.temperature, top_p=evaluate.top_p, max_tokens=completion_limit(config))
     tasks = prompt_tasks(config, prompts, samples=evaluate.samples)
     of_task = {task.id: prompt for task, prompt in zip(tasks, _repeated(prompts, evaluate.samples), strict=True)}
-    keys = _keys(config, tasks, sampling, spec)
+    keys = _keys(config, tasks, sampling, control)
     kept = Journal(journal, keys)
     try:
         with narrator.bar(len(tasks), stage) as bar:
@@ -183,9 +183,9 @@ def sample_prompts(
     return [Sample(of_task[row["id"]], Scored.parse(row), row) for row in rows]
 
 
-def _keys(config: Config, tasks: Sequence[Task], sampling: Sampling, spec: str) -> dict[str, str]:
+def _keys(config: Config, tasks: Sequence[Task], sampling: Sampling, control: Control) -> dict[str, str]:
     """By task, the digest of all that its record depends on."""
-    settings = [source_identity(config), sampling.temperature, sampling.top_p, config.run.seed, spec]
+    settings = [source_identity(config), sampling.temperature, sampling.top_p, config.run.seed, repr(control)]
 
     def of(task: Task) -> list[Any]:
         target = None if task.target is None else task.target.to_row()
