@@ -64,7 +64,7 @@ def evaluation(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for control in ("plain", "close", "retry:budget=4,batch=2", "revise:rounds=2", "feedback", "countdown"):
         command += ["--control", control]
     command += ["--control", "stop_temperature:value=2.0", "--control", "budget:tokens=20,answer_tokens=20"]
-    command += ["--out", "out"]
+    command += ["evaluate.problems=builtin", "evaluate.problem_limit=4", "evaluate.likelihood=true", "--out", "out"]
     first = subprocess.Popen([*CLI, *command], cwd=cwd, stderr=subprocess.DEVNULL)
     samples = cwd / "out" / "samples"
     deadline = time.monotonic() + 300
@@ -93,6 +93,21 @@ def test_a_killed_evaluation_goes_on_and_does_nothing_twice(evaluation: Path) ->
     summary = json.loads((evaluation / "summary.json").read_text())
     assert json.loads((evaluation / "printed.json").read_text()) == summary
     assert set(summary["differences"]) == set(summary["subjects"]) - {"plain"}
+
+
+def test_problems_and_likelihood_are_measured_on_the_real_model(evaluation: Path) -> None:
+    summary = json.loads((evaluation / "summary.json").read_text())
+    assert set(summary["reasoning"]) == {
+        "plain",
+        "stop_temperature:value=2.0",
+        "budget:tokens=20,answer_tokens=20",
+    }
+    budget = summary["problems"]["budget:tokens=20,answer_tokens=20"]["overall"]["mean_total_tokens"]["value"]
+    assert 1 <= budget <= 20 + 20 + 8
+    nats = [side["overall"]["nll_per_token"]["value"] for side in summary["subjects"].values()]
+    assert all(0 < value < 8 for value in nats)
+    files = sorted(path.name for path in (evaluation / "likelihood").glob("*.jsonl"))
+    assert len(files) == len(summary["subjects"])
 
 
 def test_close_hits_every_target_on_whole_sentences(evaluation: Path) -> None:
