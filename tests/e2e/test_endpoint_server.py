@@ -125,7 +125,7 @@ def test_gen_and_eval_over_the_endpoint(url: str, tmp_path: Path) -> None:
     assert all(row["draws"] in (2, 4) and row["drawn_tokens"] > row["length"] for row in rows)
     refused = CliRunner().invoke(app, [*gen, "--control", "close"])
     assert isinstance(refused.exception, ConfigError)
-    assert "an endpoint cannot" in str(refused.exception)
+    assert "needs a backend that can continue a text that has begun" in str(refused.exception)
     endpoint = f"rollout.endpoint={{base_url: '{url}', model: m}}"
     judge = f"judge={{endpoint: {{base_url: '{url}', model: m}}, max_tokens: 16, attempts: 1}}"
     settings = ["rollout.backend=endpoint", endpoint, judge, "evaluate.limit=2", "prompts.targets=[20]"]

@@ -174,6 +174,7 @@ def test_half_a_surrogate_pair_cannot_stop_a_record() -> None:
 
 def test_an_interrupt_does_not_wait_for_the_server() -> None:
     main = threading.main_thread()
+    former = signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background job ignores it
     interrupt = threading.Timer(0.2, lambda: signal.pthread_kill(main.ident or 0, signal.SIGINT))
     start = time.monotonic()
     with FlakyServer([SLOW]) as server:
@@ -181,6 +182,7 @@ def test_an_interrupt_does_not_wait_for_the_server() -> None:
         interrupt.start()
         with pytest.raises(KeyboardInterrupt):
             backend.generate(requests(4))
+        signal.signal(signal.SIGINT, former)
         assert time.monotonic() - start < 10
         assert all(thread.daemon for thread in threading.enumerate() if thread not in (main, interrupt))
 
