@@ -17,7 +17,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from recorded import Forced
 
 from lengthctl.config import Config, ModelConfig, RewardSpec, RolloutConfig
 from lengthctl.length import Target
@@ -43,7 +42,7 @@ def make_requests(tokens: int) -> list[Request]:
     """Built-in requests, each to be answered with exactly so many tokens."""
     tokenizer = load_tokenizer(MODEL)
     seeds = load_seed_prompts(make_config(1).prompts, "train")
-    sampling = Forced(max_tokens=tokens, min_tokens=tokens)
+    sampling = Sampling(max_tokens=tokens, min_tokens=tokens)
     messages = [[dict(m) for m in seeds[i % len(seeds)].messages] for i in range(REQUESTS)]
     return [Request(str(i), tokenizer.prompt_ids(m), sampling) for i, m in enumerate(messages)]
 
@@ -147,7 +146,7 @@ def goodput() -> Result:
     alternate, since a machine's speed drifts; before an undisturbed one, both engines are waited for.
     """
     requests = make_requests(2 * TOKENS)
-    early = [Request("early", requests[0].prompt_ids, Forced(max_tokens=4, min_tokens=4)), *requests[1:]]
+    early = [Request("early", requests[0].prompt_ids, Sampling(max_tokens=4, min_tokens=4)), *requests[1:]]
     pool = open_pool(make_config(2), load_tokenizer(MODEL), context_tokens=512)
     state = checkpoint_state(load_policy(MODEL), torch.bfloat16)
     pool.generate(requests[:16])

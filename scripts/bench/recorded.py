@@ -6,7 +6,7 @@ import itertools
 import json
 import time
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -29,16 +29,6 @@ CONFIG = Config(
     rewards=[RewardSpec(name="log_ratio"), RewardSpec(name="natural_stop", role="gate")],
     model=ModelConfig(chat_template="chatml"),
 )
-
-
-@dataclass(frozen=True)
-class Forced(Sampling):
-    """Exactly so many tokens."""
-
-    min_tokens: int = 0
-
-    def __post_init__(self) -> None:  # a request that lost its engine goes on with a smaller limit
-        object.__setattr__(self, "min_tokens", min(self.min_tokens, self.max_tokens))
 
 
 def make_rows(cap: int) -> list[dict[str, Any]]:

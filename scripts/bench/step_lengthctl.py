@@ -20,7 +20,7 @@ from pathlib import Path  # noqa: E402
 from typing import Any  # noqa: E402
 
 from datasets import Dataset  # noqa: E402
-from recorded import CONFIG, MEMBERS, PROMPTS, STEPS, Clock, Forced, load, make_requests, make_rows, save, trainer_args  # noqa: E402
+from recorded import CONFIG, MEMBERS, PROMPTS, STEPS, Clock, load, make_requests, make_rows, save, trainer_args  # noqa: E402
 
 from lengthctl.models import load_policy, load_tokenizer  # noqa: E402
 from lengthctl.records import Completion  # noqa: E402
@@ -55,7 +55,7 @@ class Replayed:
         """Tokens drawn are counted and dropped."""
         lengths = [len(c.token_ids) for c in self._recorded]
         forced = [
-            replace(r, sampling=Forced(max_tokens=n, min_tokens=n)) for r, n in zip(requests, lengths, strict=True)
+            replace(r, sampling=Sampling(max_tokens=n, min_tokens=n)) for r, n in zip(requests, lengths, strict=True)
         ]
         version = self.version
         drawn = [len(c.token_ids) for c in self._pool.generate(forced)]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import Any
 
 import pytest
@@ -19,16 +18,6 @@ from lengthctl.rollout.open import open_pool
 from lengthctl.rollout.weights import checkpoint_state
 
 pytestmark = pytest.mark.e2e
-
-
-@dataclass(frozen=True)
-class Forced(Sampling):
-    """Exactly so many tokens, so that what is left can be told."""
-
-    min_tokens: int = 0
-
-    def __post_init__(self) -> None:  # a request that changes its engine goes on with a smaller limit
-        object.__setattr__(self, "min_tokens", self.max_tokens)
 
 
 @pytest.fixture
@@ -105,7 +94,7 @@ def test_a_node_lost_and_one_added(cluster: Any) -> None:
         limits = [4, *[300] * 23]
         fresh = [tokenizer.prompt_ids([{"role": "user", "content": f"Sing of number {i}."}]) for i in range(24)]
         exact = [  # with a target that tells the length: what runs long by surprise is thought to end soon
-            Request(str(i), ids, Forced(max_tokens=n), target=Target(n, unit=Unit.TOKENS))
+            Request(str(i), ids, Sampling(max_tokens=n, min_tokens=n), target=Target(n, unit=Unit.TOKENS))
             for i, (ids, n) in enumerate(zip(fresh, limits, strict=True))
         ]
         last = pool.generate(exact, change_the_node)
