@@ -14,11 +14,11 @@ from lengthctl.decode.run import check_abilities, run_controls
 from lengthctl.evaluate.reasoning import Attempt, compare_attempts, summarise_attempts
 from lengthctl.models import LoadedTokenizer
 from lengthctl.pipelines.journal import Journal, digest, source_identity
-from lengthctl.pipelines.sampling import completion_limit, with_system_prompt
+from lengthctl.pipelines.sampling import evaluation_sampling, evaluation_seed, with_system_prompt
 from lengthctl.problem_sources import Problem, load_problems
 from lengthctl.reasoning import count_reasoning_tokens, opens_reasoning
 from lengthctl.records import FinishReason
-from lengthctl.rollout.backend import Backend, Sampling
+from lengthctl.rollout.backend import Backend
 
 if TYPE_CHECKING:
     from lengthctl.config import Config
@@ -77,8 +77,7 @@ def answer_problems(
         RunFolderError: the journal is of other settings.
     """
     check_abilities(spec, control, backend)
-    evaluate = config.evaluate
-    sampling = Sampling(temperature=evaluate.temperature, top_p=evaluate.top_p, max_tokens=completion_limit(config))
+    sampling = evaluation_sampling(config)
     tasks = problem_tasks(config, problems)
     by_id = {problem.id: problem for problem in problems}
     limits = [sampling.temperature, sampling.top_p, sampling.max_tokens]
@@ -99,8 +98,7 @@ def answer_problems(
                 bar.update(len(kept))
 
             owed = [(task, control) for task in tasks if task.id not in kept]
-            is_seeded = config.rollout.reproducible or config.rollout.backend == "endpoint"
-            seed = config.run.seed if is_seeded else None
+            seed = evaluation_seed(config)
             run_controls(backend, owed, Context(sampling, tokenizer), seed=seed, on_outcome=told)
     finally:
         kept.close()

@@ -31,6 +31,8 @@ __all__ = [
     "Sample",
     "completion_limit",
     "context_tokens",
+    "evaluation_sampling",
+    "evaluation_seed",
     "prompt_tasks",
     "sample_prompts",
     "with_system_prompt",
@@ -43,6 +45,18 @@ def completion_limit(config: Config) -> int:
     from lengthctl.train.settings import completion_limit as training_limit
 
     return config.evaluate.max_tokens or training_limit(config)
+
+
+def evaluation_sampling(config: Config) -> Sampling:
+    """How texts of an evaluation are drawn."""
+    evaluate = config.evaluate
+    return Sampling(temperature=evaluate.temperature, top_p=evaluate.top_p, max_tokens=completion_limit(config))
+
+
+def evaluation_seed(config: Config) -> int | None:
+    """From which each request's own seed is drawn; None: requests follow the engines' stream."""
+    is_seeded = config.rollout.reproducible or config.rollout.backend == "endpoint"
+    return config.run.seed if is_seeded else None
 
 
 def with_system_prompt(messages: Sequence[Any], system_prompt: str | None) -> list[dict[str, str]]:
@@ -148,10 +162,9 @@ def sample_prompts(
     """
     control = control or Plain()
     check_abilities(spec, control, backend)
-    evaluate = config.evaluate
-    sampling = Sampling(temperature=evaluate.temperature, top_p=evaluate.top_p, max_tokens=completion_limit(config))
-    tasks = prompt_tasks(config, prompts, samples=evaluate.samples)
-    of_task = {task.id: prompt for task, prompt in zip(tasks, _repeated(prompts, evaluate.samples), strict=True)}
+    sampling, samples = evaluation_sampling(config), config.evaluate.samples
+    tasks = prompt_tasks(config, prompts, samples=samples)
+    of_task = {task.id: prompt for task, prompt in zip(tasks, _repeated(prompts, samples), strict=True)}
     keys = _keys(config, tasks, sampling, control)
     kept = Journal(journal, keys)
     try:
@@ -165,8 +178,7 @@ def sample_prompts(
                 bar.update(len(kept))
 
             owed = [(task, control) for task in tasks if task.id not in kept]
-            is_seeded = config.rollout.reproducible or config.rollout.backend == "endpoint"
-            seed = config.run.seed if is_seeded else None
+            seed = evaluation_seed(config)
             failures = [
                 outcome.error
                 for outcome in run_controls(backend, owed, Context(sampling, tokenizer), seed=seed, on_outcome=told)
