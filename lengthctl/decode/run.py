@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 from lengthctl.decode.control import Context, Control, Draw, Outcome, Steps, Task
 from lengthctl.errors import ConfigError, Problem
 from lengthctl.length import Target
+from lengthctl.prompts import Message
 from lengthctl.records import Completion, FinishReason
 from lengthctl.rollout.backend import Backend, Request, request_seed
 
@@ -57,6 +58,9 @@ class _Running:
     drawn_tokens: int = 0
     count: int = 0
     answers: dict[int, Completion] = field(default_factory=dict)
+    asked: tuple[Message, ...] | None = None
+    """The conversation that `prompt_ids` are of: most draws of a task share one."""
+    prompt_ids: tuple[int, ...] = ()
 
 
 def run_controls(
@@ -131,11 +135,13 @@ def run_controls(
 def _request(running: _Running, index: int, draw: Draw, context: Context, seed: int | None) -> Request:
     task = running.task
     name = task.id if (running.round, index) == (0, 0) else f"{task.id}/{running.round}.{index}"
-    ids = () if context.tokenizer is None else context.tokenizer.prompt_ids([dict(m) for m in draw.messages])
+    if context.tokenizer is not None and running.asked is not draw.messages:
+        running.asked = draw.messages
+        running.prompt_ids = context.tokenizer.prompt_ids([dict(m) for m in draw.messages])
     sampling = draw.sampling if seed is None else replace(draw.sampling, seed=request_seed(seed, name))
     return Request(
         name,
-        (*ids, *draw.prefix),
+        (*running.prompt_ids, *draw.prefix),
         sampling,
         draw.messages,
         group=(task.group or task.id) if running.round == 0 else f"{task.id}/{running.round}",
