@@ -135,4 +135,4 @@ def test_gen_and_eval_over_the_endpoint(url: str, tmp_path: Path) -> None:
     summary = json.loads(measured.stdout)
     assert list(summary["subjects"]) == ["plain", "revise:rounds=2"]
     judged = summary["subjects"]["plain"]["judge"]
-    assert judged["ok"] + judged["parse_error"] + judged["refused"] == 4
+    assert judged["ok"] + judged["parse_error"] + judged["refused"] == 2
