@@ -96,9 +96,9 @@ class EvaluateConfig(Section):
     with a file or hub id. Not under controls that need a length."""
     problem_limit: int = Field(100, ge=1)
     """At most so many problems."""
-    suite: Literal["prompts", "tlg", "longbench_write", "longen"] = "prompts"
-    """What is asked: the held-out prompts with `prompts.targets`; the same with Ruler's nine targets in Ruler's form;
-    LongBench-Write or LonGen from `data`."""
+    suite: Literal["prompts", "tlg", "tlg_open", "longbench_write", "longen"] = "prompts"
+    """What is asked: the held-out prompts with `prompts.targets`; the same in Ruler's form, each with one of its nine
+    targets as Ruler draws them (`tlg`) or with all nine (`tlg_open`); LongBench-Write or LonGen from `data`."""
     data: str | None = None
     """Of the last two: a .jsonl, .parquet or .csv file, or a hub id."""
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import ClassVar, Literal
+from typing import Literal
 
 from lengthctl.decode.control import Context, Draw, Steps, Task, outcome_of
 from lengthctl.length import Target
@@ -30,7 +30,18 @@ class StopTemperature:
     """The text of the token that ends the thought, e.g. `</think>`; None: the model's stop tokens."""
     after: int = 0
     """Tokens before which nothing is done; 16 keeps thoughts from being empty."""
-    needs: ClassVar[frozenset[Ability]] = frozenset({Ability.RULES})
+    token: int = -1
+    """Id of the token that ends the text, as an endpoint is told it, whose tokenizer is not at hand: sent as a
+    `logit_bias`. Only with mode bias, from the first token on. -1: the model's own."""
+
+    def __post_init__(self) -> None:
+        if self.token >= 0 and (self.mode != "bias" or self.after or self.end is not None):
+            raise ValueError("token is for mode=bias alone, without after or end")
+
+    @property
+    def needs(self) -> frozenset[Ability]:
+        """A bias, or rules of ours."""
+        return frozenset({Ability.LOGIT_BIAS if self.token >= 0 else Ability.RULES})
 
     def refuses(self, target: Target | None) -> str | None:
         """Nothing."""
@@ -42,6 +53,10 @@ class StopTemperature:
 
     def steps(self, task: Task, context: Context) -> Steps:
         """See the class."""
+        if self.token >= 0:
+            biased = replace(context.sampling, logit_bias={self.token: self.value})
+            (completion,) = yield [Draw(task.messages, biased)]
+            return outcome_of(completion)
         assert context.tokenizer is not None
         tokens = context.tokenizer.stop_token_ids if self.end is None else (context.tokenizer.single_id(self.end),)
         rule = {"tokens": tokens, "mode": self.mode, "value": self.value, "after": self.after}

@@ -5,10 +5,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     import numpy as np
     from numpy.typing import NDArray
 
-__all__ = ["RESAMPLES", "interval", "resampled"]
+__all__ = ["RESAMPLES", "interval", "mean_interval", "resampled"]
 
 RESAMPLES = 2000
 
@@ -28,3 +30,13 @@ def interval(draws: NDArray[np.float64]) -> tuple[float, float]:
 
     low, high = np.percentile(draws, [2.5, 97.5])
     return float(low), float(high)
+
+
+def mean_interval(values: Sequence[float], clusters: Sequence[str], seed: int) -> tuple[float, float]:
+    """95 % interval of the pooled mean of `values`, whose clusters (a name each) are drawn whole."""
+    import numpy as np
+
+    names, index = np.unique(np.array(clusters), return_inverse=True)
+    sums = np.bincount(index, weights=np.asarray(values, dtype=np.float64))
+    weights = resampled(len(names), seed)
+    return interval((weights @ sums) / (weights @ np.bincount(index)))

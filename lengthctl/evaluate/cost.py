@@ -9,12 +9,13 @@ from typing import TYPE_CHECKING
 
 from lengthctl.evaluate.bootstrap import interval, resampled
 from lengthctl.evaluate.metrics import Metric
+from lengthctl.evaluate.tradeoff import undominated
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-__all__ = ["NEAR", "Drawn", "Point", "TokenCost", "pareto_front", "token_cost"]
+__all__ = ["NEAR", "Drawn", "Mark", "TokenCost", "pareto_front", "token_cost"]
 
 NEAR = 0.05
 """Absolute relative deviation that figures of deviations shade."""
@@ -43,7 +44,7 @@ class TokenCost:
 
 
 @dataclass(frozen=True)
-class Point:
+class Mark:
     """A side on a trade-off plot: `cost` is better when small."""
 
     name: str
@@ -81,15 +82,10 @@ def token_cost(drawn: Sequence[Drawn], seed: int) -> TokenCost | None:
     )
 
 
-def pareto_front(points: Sequence[Point], *, higher_is_better: bool) -> list[Point]:
-    """Points that no other equals or betters in both cost and value while bettering one; by rising cost."""
-    sign = -1 if higher_is_better else 1
-
-    def beats(a: Point, b: Point) -> bool:
-        one, other = (a.cost.value, sign * a.value.value), (b.cost.value, sign * b.value.value)
-        return one != other and one[0] <= other[0] and one[1] <= other[1]
-
-    return sorted((p for p in points if not any(beats(q, p) for q in points)), key=lambda p: (p.cost.value, p.name))
+def pareto_front(marks: Sequence[Mark], *, higher_is_better: bool) -> list[Mark]:
+    """Marks that no other equals or betters in both cost and value while bettering one; by rising cost."""
+    sign = 1 if higher_is_better else -1
+    return undominated(marks, lambda m: (m.cost.value, sign * m.value.value))
 
 
 def _inverse(rate: float) -> float:

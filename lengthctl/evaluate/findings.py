@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 
-from lengthctl.evaluate.cost import NEAR, Point, TokenCost, pareto_front
+from lengthctl.evaluate.cost import NEAR, Mark, TokenCost, pareto_front
 from lengthctl.evaluate.summary import MEASURES, Side, Summary
 
 __all__ = ["best_side", "cost_finding", "deviation_finding", "front_finding", "scatter_finding", "verdict"]
@@ -73,7 +73,7 @@ def cost_finding(costs: Mapping[str, TokenCost]) -> str:
     return f"{text}; {first}: {spent[first]:.0f}" if math.isfinite(spent[first]) else f"{text}; {first} has none"
 
 
-def front_finding(points: Sequence[Point], *, higher_is_better: bool) -> str:
+def front_finding(points: Sequence[Mark], *, higher_is_better: bool) -> str:
     """Which sides no other beats on both counts, and which are beaten."""
     front = [p.name for p in pareto_front(points, higher_is_better=higher_is_better)]
     beaten = [p.name for p in points if p.name not in front]

@@ -6,7 +6,7 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from lengthctl.evaluate.cost import NEAR, Point, pareto_front
+from lengthctl.evaluate.cost import NEAR, Mark, pareto_front
 from lengthctl.evaluate.metrics import Metric
 from lengthctl.evaluate.svg import GREY, TEXT, axis_style, drawing, figure_svg
 from lengthctl.length import BandKind, Target, ruler_band
@@ -78,7 +78,7 @@ def deviation_figure(sides: Mapping[str, Sequence[float]]) -> str:
         return figure_svg(figure, "Distribution of the relative deviation")
 
 
-def pareto_figure(points: Sequence[Point], cost: str, value: str, *, higher_is_better: bool) -> str:
+def pareto_figure(points: Sequence[Mark], cost: str, value: str, *, higher_is_better: bool) -> str:
     """Value against cost with 95 % intervals; sides that none beats on both are joined. Values are shares."""
     from matplotlib.ticker import PercentFormatter
 

@@ -13,13 +13,28 @@ from typing import TYPE_CHECKING, Any
 from lengthctl.checking import Status
 from lengthctl.evaluate.bootstrap import interval, resampled
 from lengthctl.evaluate.metrics import Metric
-from lengthctl.evaluate.tradeoff import AES_WEIGHTS, AesWeights, Point, accuracy_efficiency, pass_at_k
+from lengthctl.evaluate.tradeoff import (
+    AES_WEIGHTS,
+    AesWeights,
+    Point,
+    accuracy_efficiency,
+    pass_at_k,
+    tokens_at_accuracy,
+)
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-__all__ = ["MEASURES", "Attempt", "compare_attempts", "curve_point", "paired_draws", "summarise_attempts"]
+__all__ = [
+    "MEASURES",
+    "Attempt",
+    "compare_attempts",
+    "curve_point",
+    "paired_draws",
+    "summarise_attempts",
+    "tokens_at_equal_accuracy",
+]
 
 _QUANTILES = {"median_total_tokens": 0.5, "p90_total_tokens": 0.9, "p99_total_tokens": 0.99}
 _DRAWS_AT_ONCE = 100
@@ -133,6 +148,39 @@ def curve_point(name: str, attempts: Sequence[Attempt]) -> Point:
         for measure in ("mean_total_tokens", "accuracy")
     )
     return Point(tokens, accuracy, name)
+
+
+def tokens_at_equal_accuracy(
+    curves: Mapping[str, Sequence[Sequence[Attempt]]], seed: int
+) -> dict[str, dict[str, dict[str, float] | None]]:
+    """What each method spends for one accuracy: `{accuracy in %: {method: metric or None}}`, tokens a completion.
+
+    A method's curve goes straight from setting to setting; it is read at the accuracy of every setting of every method.
+    None where an accuracy lies outside a curve. Intervals come from the same draws of the problems that all have; draws
+    in which a curve does not reach the accuracy are left out of them.
+
+    Args:
+        curves: by method, the attempts of each of its settings (two or more make a curve).
+        seed: of the bootstrap.
+    """
+    grouped = {name: [_by_problem(a) for a in settings] for name, settings in curves.items() if len(settings) > 1}
+    shared = set.intersection(*(set(s) for settings in grouped.values() for s in settings)) if grouped else set()
+    if not shared:
+        return {}
+    problems = sorted(shared)
+    draws = resampled(len(problems), seed)
+    drawn = {
+        name: list(zip(*(_points(s, problems, draws) for s in settings), strict=True))
+        for name, settings in grouped.items()
+    }
+    levels = sorted({point.accuracy for settings in drawn.values() for point in settings[0]})
+    return {
+        f"{100 * level:.1f}": {
+            name: _defined([tokens_at_accuracy(curve, level) for curve in settings], len(problems))
+            for name, settings in drawn.items()
+        }
+        for level in levels
+    }
 
 
 def paired_draws(

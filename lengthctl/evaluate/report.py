@@ -11,6 +11,7 @@ from typing import Any
 from lengthctl.errors import DataError
 from lengthctl.evaluate.browsing import SideSamples, choose_samples, read_samples
 from lengthctl.evaluate.findings import verdict
+from lengthctl.evaluate.problem_sections import problem_sections
 from lengthctl.evaluate.sections import (
     adherence_sections,
     cost_sections,
@@ -18,7 +19,6 @@ from lengthctl.evaluate.sections import (
     difference_sections,
     judge_sections,
     origin,
-    reasoning_sections,
     sample_views,
     selection_note,
 )
@@ -54,7 +54,7 @@ def write_report(run_dir: Path) -> Path:
             *adherence_sections(summary, samples),
             *cost_sections(summary, samples),
             *suite_sections(summary),
-            *reasoning_sections(summary),
+            *problem_sections(summary),
             *curve_sections(records),
             *judge_sections(summary),
             *difference_sections(summary),

@@ -10,7 +10,7 @@ from typing import Any
 
 from lengthctl.evaluate import findings, plots, tables
 from lengthctl.evaluate.browsing import SampleRow, Selection, SideSamples
-from lengthctl.evaluate.cost import Point, TokenCost, token_cost
+from lengthctl.evaluate.cost import Mark, TokenCost, token_cost
 from lengthctl.evaluate.shown import shown
 from lengthctl.evaluate.summary import Measure, Summary
 from lengthctl.evaluate.tables import Table
@@ -23,7 +23,6 @@ __all__ = [
     "difference_sections",
     "judge_sections",
     "origin",
-    "reasoning_sections",
     "sample_views",
     "selection_note",
 ]
@@ -89,7 +88,7 @@ def cost_sections(summary: Summary, samples: Mapping[str, SideSamples]) -> list[
         if side.name in costs and _DEVIATION in side.overall
     }
     if len(levels) > 1:
-        points = [Point(name, level["tokens"], level["deviation"]) for name, level in levels.items()]
+        points = [Mark(name, level["tokens"], level["deviation"]) for name, level in levels.items()]
         axes = ("tokens drawn per completion", "mean |relative deviation| (%)")
         units = {"tokens": Measure("tokens", axes[0], 1), "deviation": Measure("deviation", axes[1])}
         figure = plots.pareto_figure(points, *axes, higher_is_better=False)
@@ -97,23 +96,6 @@ def cost_sections(summary: Summary, samples: Mapping[str, SideSamples]) -> list[
         note = "Lower left is better; lines are 95 % intervals. Joined: sides that no other beats on both counts."
         sections.append(Section(finding, (figure,), (tables.levels_table(levels, units),), note))
     return sections
-
-
-def reasoning_sections(summary: Summary) -> list[Section]:
-    """Accuracy against tokens, where problems were solved."""
-    if not summary.reasoning:
-        return []
-    points = [Point(name, level["tokens"], level["accuracy"]) for name, level in summary.reasoning.items()]
-    axes = ("tokens per completion", "accuracy (%)")
-    units = {"accuracy": Measure("accuracy", axes[1]), "tokens": Measure("tokens", axes[0], 1)}
-    return [
-        Section(
-            f"Reasoning. {findings.front_finding(points, higher_is_better=True)}",
-            (plots.pareto_figure(points, *axes, higher_is_better=True),),
-            (tables.levels_table(summary.reasoning, units),),
-            "Upper left is better; lines are 95 % intervals. Joined: sides that no other beats on both counts.",
-        )
-    ]
 
 
 def curve_sections(records: Sequence[Mapping[str, Any]]) -> list[Section]:

@@ -22,7 +22,10 @@ def suite_sections(summary: Summary) -> list[Section]:
     sides = {shown(name, 60): side for name, side in subjects.items()} if isinstance(subjects, Mapping) else {}
     found = []
     if levels := _tlg(sides):
-        note = "PM and FM in %, pooled over completions, truncated ones scored as they are, as Ruler's code counts."
+        note = (
+            "PM and FM in %, pooled over completions, truncated ones scored as they are, as Ruler's code counts; "
+            "95 % intervals over prompts."
+        )
         found.append(Section("TLG by target and level", tables=(levels,), note=note))
     if tables := [table for group in _GROUPS if (table := _writing(sides, group)) is not None]:
         found.append(Section("Long writing", tables=tuple(tables), note="Scores from 0 to 1, with 95 % intervals."))
@@ -34,23 +37,15 @@ def _tlg(sides: Mapping[str, Any]) -> Table | None:
     if not counted:
         return None
     levels = list(dict.fromkeys(level for hits in counted.values() for level in hits))
-    rows = [
-        (
-            Cell(level),
-            *(
-                Cell(
-                    "" if (hits := by_level.get(level)) is None else f"{100 * hits['pm']:.1f} / {100 * hits['fm']:.1f}"
-                )
-                for by_level in counted.values()
-            ),
-        )
-        for level in levels
-    ]
+    rows = [(Cell(level), *(_hits(by_level.get(level)) for by_level in counted.values())) for level in levels]
     return Table(("PM / FM", *counted), tuple(rows))
 
 
-def _hits(level: Mapping[str, float] | None) -> Cell:
-    return Cell("" if level is None else f"{100 * level['pm']:.1f} / {100 * level['fm']:.1f}")
+def _hits(level: Mapping[str, Any] | None) -> Cell:
+    if level is None:
+        return Cell("")
+    intervals = ("-".join(f"{100 * end:.0f}" for end in level[f"{kind}_interval"]) for kind in ("pm", "fm"))
+    return Cell(f"{100 * level['pm']:.1f} / {100 * level['fm']:.1f}", f"[{' / '.join(intervals)}]")
 
 
 def _writing(sides: Mapping[str, Any], group: str) -> Table | None:

@@ -22,6 +22,7 @@ __all__ = [
     "Summary",
     "count",
     "difference_rows",
+    "parse_level",
     "parse_summary",
     "read_summary",
     "summary_rows",
@@ -148,7 +149,7 @@ def parse_summary(raw: Any, source: str = "the summary") -> Summary:
         if not side.overall:
             raise DataError(f"{source} is no summary: `{side.name}` has no metrics", remedy)
     seed = raw.get("seed")
-    reasoning = {_name(name): _level(level) for name, level in _mapping(raw.get("reasoning")).items()}
+    reasoning = {_name(name): parse_level(level) for name, level in _mapping(raw.get("reasoning")).items()}
     return Summary(
         tuple(sides),
         is_training,
@@ -205,10 +206,10 @@ def _training_sides(raw: Mapping[str, Any]) -> list[Side]:
     return [
         Side(
             name,
-            _level(_mapping(raw[name]).get("overall")),
+            parse_level(_mapping(raw[name]).get("overall")),
             _by_target(_mapping(raw[name])),
             f"samples/{name}.jsonl",
-            difference=_level(change) if name == "after" and "before" in raw else {},
+            difference=parse_level(change) if name == "after" and "before" in raw else {},
             difference_by_target=_by_target(change) if name == "after" else {},
             seconds=_seconds(_mapping(raw.get("minutes")).get(name), 60),
         )
@@ -228,14 +229,14 @@ def _subject_sides(raw: Mapping[str, Any]) -> list[Side]:
         sides.append(
             Side(
                 _name(name) if number == 1 else f"{_name(name)} ({number})",
-                _level(subject.get("overall")),
+                parse_level(subject.get("overall")),
                 _by_target(subject),
                 str(subject.get("samples", "")),
                 model=_name(subject.get("model", "")),
                 control=_name(subject.get("control", "")),
-                difference=_level(difference),
+                difference=parse_level(difference),
                 difference_by_target=_by_target(difference),
-                judge=_level(subject.get("judge")),
+                judge=parse_level(subject.get("judge")),
                 judge_counts=_numbers(subject.get("judge")),
                 seconds=_seconds(subject.get("seconds"), 1),
             )
@@ -244,10 +245,11 @@ def _subject_sides(raw: Mapping[str, Any]) -> list[Side]:
 
 
 def _by_target(value: Mapping[str, Any]) -> dict[str, Level]:
-    return {_name(label): _level(level) for label, level in _mapping(value.get("by_target")).items()}
+    return {_name(label): parse_level(level) for label, level in _mapping(value.get("by_target")).items()}
 
 
-def _level(value: Any) -> dict[str, Metric]:
+def parse_level(value: Any) -> dict[str, Metric]:
+    """Metrics by measure, from JSON; what is no metric is passed over."""
     level = {}
     for key, entry in _mapping(value).items():
         numbers = {k: v for k, v in _mapping(entry).items() if isinstance(v, int | float)}

@@ -18,8 +18,10 @@ __all__ = [
     "control_table",
     "curve_table",
     "deviation_table",
+    "difference_cell",
     "differences_table",
     "levels_table",
+    "metric_cell",
 ]
 
 
@@ -54,7 +56,7 @@ def adherence_table(summary: Summary) -> Table:
         groups[len(rows)] = "all targets" if label == "all" else f"target {label}"
         for side in summary.sides:
             if level := side.at(label):
-                cells = [_cell(level.get(m.key), m) for m in measures]
+                cells = [metric_cell(level.get(m.key), m) for m in measures]
                 rows.append((Cell(side.name), *cells, Cell(str(count(level)))))
     head = ("side", *(m.title for m in measures), "n")
     note = "In brackets: 95 % intervals, bootstrap over prompts. PM and FM: Ruler's bands (arXiv 2409.18943)."
@@ -85,10 +87,10 @@ def control_table(summary: Summary, costs: Mapping[str, TokenCost]) -> Table:
             Cell(side.name),
             *([Cell(side.control)] if has_control else []),
             *([Cell(side.model)] if len(models) > 1 else []),
-            *(_cell(side.overall.get(m.key), m) for m in measures),
-            _cell(cost.tokens if cost else None, _TOKENS),
-            *(_cell(fm, _TOKENS), Cell(str(fm.n) if fm else "")),
-            *(_cell(hit, _TOKENS), Cell(str(hit.n) if hit else "")),
+            *(metric_cell(side.overall.get(m.key), m) for m in measures),
+            metric_cell(cost.tokens if cost else None, _TOKENS),
+            *(metric_cell(fm, _TOKENS), Cell(str(fm.n) if fm else "")),
+            *(metric_cell(hit, _TOKENS), Cell(str(hit.n) if hit else "")),
             *([Cell("" if side.seconds is None else f"{side.seconds:.1f}")] if has_seconds else []),
             Cell(str(count(side.overall))),
         ]
@@ -129,7 +131,7 @@ def differences_table(summary: Summary, *, by_target: bool) -> Table | None:
         levels = side.difference_by_target if by_target else {side.name: side.difference}
         for label, level in levels.items():
             if level:
-                cells = [_difference(level.get(m.key), m) for m in measures]
+                cells = [difference_cell(level.get(m.key), m) for m in measures]
                 rows.append((Cell(label), *cells, Cell(str(count(level)))))
     if not rows or not measures:
         return None
@@ -144,7 +146,9 @@ def all_measures_table(sides: Sequence[Side]) -> Table:
     """Everything that was measured over all targets, as it stands in the summary: shares as 0 to 1."""
     keys = list(dict.fromkeys(key for side in sides for key in side.overall))
     plain = {key: Measure(key, key.replace("_", " "), 1) for key in keys}
-    rows = [(Cell(plain[k].title), *(_cell(side.overall.get(k), plain[k], places=4) for side in sides)) for k in keys]
+    rows = [
+        (Cell(plain[k].title), *(metric_cell(side.overall.get(k), plain[k], places=4) for side in sides)) for k in keys
+    ]
     return Table(
         ("measure", *(side.name for side in sides)),
         tuple(rows),
@@ -159,7 +163,7 @@ def levels_table(levels: Mapping[str, Level], units: Mapping[str, Measure] | Non
     keys = list(dict.fromkeys(key for level in levels.values() for key in level))
     shown_as = {key: (units or {}).get(key) or Measure(key, key.replace("_", " "), 1) for key in keys}
     rows = [
-        (Cell(name), *(_cell(level.get(key), shown_as[key]) for key in keys), Cell(str(count(level))))
+        (Cell(name), *(metric_cell(level.get(key), shown_as[key]) for key in keys), Cell(str(count(level))))
         for name, level in levels.items()
         if level
     ]
@@ -188,7 +192,8 @@ def curve_table(records: Sequence[Mapping[str, object]], names: Mapping[str, str
 _TOKENS = Measure("tokens", "tokens", 1)
 
 
-def _cell(metric: Metric | None, measure: Measure, places: int = 1) -> Cell:
+def metric_cell(metric: Metric | None, measure: Measure, places: int = 1) -> Cell:
+    """Value and interval; empty for None."""
     if metric is None:
         return Cell("")
     text, interval = _number(metric.value * measure.scale, places), ""
@@ -198,7 +203,8 @@ def _cell(metric: Metric | None, measure: Measure, places: int = 1) -> Cell:
     return Cell(text, interval)
 
 
-def _difference(metric: Metric | None, measure: Measure) -> Cell:
+def difference_cell(metric: Metric | None, measure: Measure) -> Cell:
+    """The same with signs, strong where the interval leaves out 0."""
     if metric is None:
         return Cell("")
     value, low, high = (f"{end * measure.scale:+.1f}" for end in (metric.value, metric.low, metric.high))

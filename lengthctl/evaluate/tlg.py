@@ -10,13 +10,16 @@ from __future__ import annotations
 import random
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
+from lengthctl.evaluate.bootstrap import mean_interval
 from lengthctl.length import BandKind, Relation, Target, ruler_band
 from lengthctl.prompts import LengthPrompt, SeedPrompt
 from lengthctl.scoring import Scored
 
 __all__ = [
     "ALL_LEVELS",
+    "DRAW_SIZE",
     "LEVELS",
     "TARGETS",
     "Hits",
@@ -43,8 +46,13 @@ LEVELS: Mapping[str, tuple[str, ...]] = {
 ALL_LEVELS = "All Level"
 """Ruler's name of the pool of all nine."""
 
+_GROUPS: Mapping[str, tuple[str, ...]] = {
+    **{name: (name,) for name in TARGETS},
+    **LEVELS,
+    ALL_LEVELS: tuple(TARGETS),
+}
 _NAMES = {target: name for name, target in TARGETS.items()}
-_DRAW_SEED, _DRAW_SIZE = 10, 2000
+_DRAW_SEED, DRAW_SIZE = 10, 2000
 """Ruler's: src/data_process/build_tlg_dataset.py."""
 
 
@@ -87,25 +95,42 @@ def tlg_hits(lengths: Iterable[tuple[Target, int]]) -> dict[str, Hits | None]:
             n, pm, fm = counts[name]
             is_pm, is_fm = (length > 0 and length in ruler_band(target, kind) for kind in BandKind)
             counts[name] = (n + 1, pm + is_pm, fm + is_fm)
-    groups = {**{name: (name,) for name in TARGETS}, **LEVELS, ALL_LEVELS: tuple(TARGETS)}
     pooled = {
-        group: Hits(*map(sum, zip(*(counts[m] for m in members), strict=True))) for group, members in groups.items()
+        group: Hits(*map(sum, zip(*(counts[m] for m in members), strict=True))) for group, members in _GROUPS.items()
     }
     return {group: hits if hits.n else None for group, hits in pooled.items()}
 
 
-def tlg_summary(scored: Sequence[Scored]) -> dict[str, dict[str, dict[str, float] | None]]:
-    """Hits of measured completions ready for JSON, `{n, pm, fm}` by target and level, counted two ways.
+def tlg_summary(scored: Sequence[Scored], seed: int) -> dict[str, dict[str, dict[str, Any] | None]]:
+    """Hits of measured completions ready for JSON, by target and level, counted two ways.
 
-    `as_ruler`: a truncated text is scored as it is. `truncated_is_no_hit` [ours]: what the limit ended keeps no target.
+    `{n, pm, fm, pm_interval, fm_interval}`; the intervals are of 95 % by a bootstrap over prompts. `as_ruler`: a
+    truncated text is scored as it is. `truncated_is_no_hit` [ours]: what the limit ended keeps no target.
     """
-    ways = {
-        "as_ruler": tlg_hits((s.target, s.length) for s in scored),
-        "truncated_is_no_hit": tlg_hits((s.target, 0 if s.is_truncated else s.length) for s in scored),
-    }
     return {
-        way: {name: None if h is None else {"n": h.n, "pm": h.pm, "fm": h.fm} for name, h in hits.items()}
-        for way, hits in ways.items()
+        "as_ruler": _counted(scored, [s.length for s in scored], seed),
+        "truncated_is_no_hit": _counted(scored, [0 if s.is_truncated else s.length for s in scored], seed),
+    }
+
+
+def _counted(scored: Sequence[Scored], lengths: Sequence[int], seed: int) -> dict[str, dict[str, Any] | None]:
+    hits = tlg_hits((s.target, length) for s, length in zip(scored, lengths, strict=True))
+    return {
+        group: None
+        if found is None
+        else {"n": found.n, "pm": found.pm, "fm": found.fm, **_intervals(scored, lengths, group, seed)}
+        for group, found in hits.items()
+    }
+
+
+def _intervals(scored: Sequence[Scored], lengths: Sequence[int], group: str, seed: int) -> dict[str, list[float]]:
+    rows = [(s, n) for s, n in zip(scored, lengths, strict=True) if tlg_name(s.target) in _GROUPS[group]]
+    prompts = [s.prompt_id for s, _ in rows]
+    return {
+        f"{kind}_interval": list(
+            mean_interval([float(n > 0 and n in ruler_band(s.target, kind)) for s, n in rows], prompts, seed)
+        )
+        for kind in BandKind
     }
 
 
@@ -114,7 +139,7 @@ def build_tlg_open(seeds: Sequence[SeedPrompt]) -> list[LengthPrompt]:
     return [_tlg_prompt(seed, name) for seed in seeds for name in TARGETS]
 
 
-def draw_tlg(seeds: Sequence[SeedPrompt], *, seed: int = _DRAW_SEED, size: int = _DRAW_SIZE) -> list[LengthPrompt]:
+def draw_tlg(seeds: Sequence[SeedPrompt], *, seed: int = _DRAW_SEED, size: int = DRAW_SIZE) -> list[LengthPrompt]:
     """TLG by Ruler's recipe: shuffle the prompts, take the first `size`, then draw a target for each.
 
     Over the human turns of the 612,687 single-turn dialogues of OpenHermes-2.5 in its file order, the defaults give

@@ -8,9 +8,10 @@ from __future__ import annotations
 import math
 import warnings
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import combinations, pairwise
+from typing import TypeVar
 
 __all__ = [
     "AES_WEIGHTS",
@@ -23,7 +24,11 @@ __all__ = [
     "pareto_set",
     "pass_at_k",
     "tokens_at_accuracy",
+    "undominated",
 ]
+
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -48,18 +53,26 @@ def pass_at_k(samples: int, correct: int, k: int) -> float:
     return 1 - math.comb(samples - correct, k) / math.comb(samples, k)
 
 
-def pareto_set(points: Sequence[Point]) -> list[Point]:
-    """The points, by tokens, that no other beats: none has as few tokens and as much accuracy, and one of them better.
+def undominated(items: Sequence[T], key: Callable[[T], tuple[float, float]]) -> list[T]:
+    """The items, by rising cost, that no other beats: none is as good on both counts and better on one.
 
-    Equal points stay together.
+    Equal items stay together, in their order.
+
+    Args:
+        items: what is compared.
+        key: (cost, value) of an item; a small cost and a large value are good.
     """
-    kept: list[Point] = []
-    for point in sorted(points, key=lambda p: (p.tokens, -p.accuracy)):
-        best = kept[-1] if kept else None
-        is_equal = best is not None and (point.tokens, point.accuracy) == (best.tokens, best.accuracy)
-        if best is None or is_equal or point.accuracy > best.accuracy:
-            kept.append(point)
+    kept: list[T] = []
+    for item in sorted(items, key=lambda i: (key(i)[0], -key(i)[1])):
+        best = key(kept[-1]) if kept else None
+        if best is None or key(item) == best or key(item)[1] > best[1]:
+            kept.append(item)
     return kept
+
+
+def pareto_set(points: Sequence[Point]) -> list[Point]:
+    """The points, by tokens, that no other beats."""
+    return undominated(points, lambda p: (p.tokens, p.accuracy))
 
 
 def tokens_at_accuracy(curve: Sequence[Point], accuracy: float) -> float | None:

@@ -19,6 +19,7 @@ from lengthctl.evaluate.length_table import write_lengths
 from lengthctl.evaluate.metrics import compare, summarise
 from lengthctl.evaluate.reasoning import Attempt
 from lengthctl.models import load_tokenizer
+from lengthctl.pipelines.drawing import conversation_tokens
 from lengthctl.pipelines.journal import digest
 from lengthctl.pipelines.length_history import predictor_of
 from lengthctl.pipelines.likelihoods import add_likelihoods
@@ -28,7 +29,7 @@ from lengthctl.pipelines.problem_bench import (
     problem_summary,
     problem_tasks,
 )
-from lengthctl.pipelines.sampling import Sample, completion_limit, context_tokens, sample_prompts
+from lengthctl.pipelines.sampling import Sample, completion_limit, prompt_tasks, sample_prompts
 from lengthctl.pipelines.suites import evaluation_prompts, judge_subjects, suite_change, suite_facts
 from lengthctl.problem_sources import Problem
 from lengthctl.prompts import LengthPrompt
@@ -137,11 +138,8 @@ def _sample_group(
     context = 0
     if tokenizer is not None:
         used = [controls[subject.control] for subject in group]
-        limit = completion_limit(config)
-        context = context_tokens(config, tokenizer, prompts, limit, used)
-        for task in problem_tasks(config, problems):
-            own = len(tokenizer.prompt_ids([dict(m) for m in task.messages]))
-            context = max(context, own + max(control.room(task, limit) for control in used))
+        asked = [*prompt_tasks(config, prompts, samples=1), *problem_tasks(config, problems)]
+        context = conversation_tokens(config.model, tokenizer, asked, completion_limit(config), used)
     with narrator.stage("engine"):
         backend = open_backend(
             config, tokenizer, context_tokens=context, say=narrator.say, predictor=predictor_of(config, by_group=True)
@@ -237,12 +235,21 @@ def _summary(subjects: Sequence[Subject], found: _Found, narrator: Narrator) -> 
             }
             for name in others
         },
-        **(problem_summary(found.attempts, seed) if found.attempts else {}),
+        **(problem_summary(found.attempts, _methods(subjects), seed) if found.attempts else {}),
         "minutes": {name: spent / 60 for name, spent in narrator.stages.items()},
         "seed": seed,
         "command": shlex.join(["lengthctl", *sys.argv[1:]]),
         "versions": environment()["versions"],
         "config": config.model_dump(mode="json"),
+    }
+
+
+def _methods(subjects: Sequence[Subject]) -> dict[str, str]:
+    """By side, its control without the options; the model before it where there are several."""
+    several = len({_model_name(subject.config) for subject in subjects}) > 1
+    return {
+        subject.name: (f"{_model_name(subject.config)} " if several else "") + subject.control.partition(":")[0]
+        for subject in subjects
     }
 
 

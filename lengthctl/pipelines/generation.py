@@ -11,10 +11,11 @@ from typing import TYPE_CHECKING, Any
 from lengthctl.decode.build import parse_control
 from lengthctl.decode.control import Context, Control, Outcome, Task
 from lengthctl.decode.plain import Plain
-from lengthctl.decode.run import check_abilities, check_targets, run_controls
+from lengthctl.decode.run import check_abilities, check_targets
 from lengthctl.errors import ConfigError, DataError, Problem
 from lengthctl.length import Target, Unit, count_length, relative_deviation
-from lengthctl.models import LoadedTokenizer, context_length, load_tokenizer
+from lengthctl.models import LoadedTokenizer, load_tokenizer
+from lengthctl.pipelines.drawing import conversation_tokens, draw_tasks
 from lengthctl.pipelines.evaluation import seeded, send_adapter
 from lengthctl.pipelines.journal import Journal, digest, source_identity
 from lengthctl.pipelines.sampling import with_system_prompt
@@ -100,7 +101,9 @@ def generate_texts(
     try:
         if owed:
             tokenizer = load_tokenizer(config.model) if config.rollout.backend == "vllm" else None
-            context = _context_tokens(config, tokenizer, owed, control) if tokenizer is not None else 0
+            context = 0
+            if tokenizer is not None:
+                context = conversation_tokens(config.model, tokenizer, owed, _PLAIN_LIMIT, [control])
             with narrator.stage("engine"):
                 backend = open_backend(config, tokenizer, context_tokens=context, say=narrator.say)
             try:
@@ -108,7 +111,7 @@ def generate_texts(
                     send_adapter(config, backend)
                 check_abilities(spec, control, backend)
                 maker = _RowMaker(config, settings, spec, keys, tokenizer)
-                _write(backend, owed, control, maker, kept, narrator, on_row)
+                _write(backend, tasks, control, maker, kept, narrator, on_row)
             finally:
                 backend.close()
     finally:
@@ -153,45 +156,27 @@ def _key(config: Config, task: Task, settings: GenSettings, control: Control) ->
     return digest(source_identity(config), sampling, repr(control), [dict(m) for m in task.messages], target)
 
 
-def _context_tokens(config: Config, tokenizer: LoadedTokenizer, tasks: Sequence[Task], control: Control) -> int:
-    room, longest = context_length(config.model), 0
-    for task in tasks:
-        needed = control.room(task, task.limit or _PLAIN_LIMIT)
-        own = len(tokenizer.prompt_ids([dict(m) for m in task.messages]))
-        longest = max(longest, own + needed)
-        if room is not None and longest > room:
-            raise DataError(
-                f"{task.id}: the prompt has {own} tokens and its text may need {needed}, more than "
-                f"the model's context of {room}",
-                "Shorten the prompt, ask for less, or lower --max-tokens",
-            )
-    return longest
-
-
 def _write(
     backend: Backend,
-    owed: Sequence[Task],
+    tasks: Sequence[Task],
     control: Control,
     maker: _RowMaker,
     kept: Journal,
     narrator: Narrator,
     on_row: Callable[[dict[str, Any]], None] | None,
 ) -> None:
-    with narrator.bar(len(kept) + len(owed), "gen") as bar:
+    def told(task: Task, outcome: Outcome) -> None:
+        row = maker.row(task, outcome)
+        if row["error"] is None:
+            kept.add(row)
+        else:
+            kept.fail(row)
+        if on_row is not None:
+            on_row(row)
 
-        def told(task: Task, outcome: Outcome) -> None:
-            row = maker.row(task, outcome)
-            if row["error"] is None:
-                kept.add(row)
-            else:
-                kept.fail(row)
-            if on_row is not None:
-                on_row(row)
-            bar.update(len(kept))
-
-        # of a mixed file, those that name no length are simply asked
-        jobs = [(task, control if control.refuses(task.target) is None else Plain()) for task in owed]
-        run_controls(backend, jobs, maker.context(), seed=maker.seed, on_outcome=told)
+    # of a mixed file, those that name no length are simply asked
+    jobs = [(task, control if control.refuses(task.target) is None else Plain()) for task in tasks]
+    draw_tasks(backend, jobs, maker.context(), kept, narrator, "gen", seed=maker.seed, on_outcome=told)
 
 
 @dataclass(frozen=True)

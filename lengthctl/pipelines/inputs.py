@@ -8,11 +8,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from lengthctl.decode.plain import Plain
 from lengthctl.errors import DataError, RunFolderError, first_line
 from lengthctl.evaluate.environment import environment
 from lengthctl.models import LoadedTokenizer, load_tokenizer
+from lengthctl.pipelines.drawing import conversation_tokens
 from lengthctl.pipelines.evaluation import untouched
-from lengthctl.pipelines.sampling import completion_limit, context_tokens, with_system_prompt
+from lengthctl.pipelines.sampling import completion_limit, prompt_tasks, with_system_prompt
 from lengthctl.pipelines.suites import evaluation_prompts
 from lengthctl.prompt_sources import load_seed_prompts
 from lengthctl.prompts import LengthPrompt, build_length_prompts
@@ -74,11 +76,15 @@ def prepare_inputs(config: Config, run: RunFolder) -> RunInputs:
     _same_prompts(run, train, held_out)
     limit, plain = completion_limit(config), untouched(config)
     context = max(
-        context_tokens(config, tokenizer, train, limit),
-        context_tokens(config, tokenizer, held_out, limit),
-        context_tokens(plain, load_tokenizer(plain.model), held_out, limit),
+        _context_tokens(config, tokenizer, train, limit),
+        _context_tokens(config, tokenizer, held_out, limit),
+        _context_tokens(plain, load_tokenizer(plain.model), held_out, limit),
     )
     return RunInputs(tokenizer, args, held_out, _dataset(config, train), _dataset(config, held_out), context)
+
+
+def _context_tokens(config: Config, tokenizer: LoadedTokenizer, prompts: Sequence[LengthPrompt], limit: int) -> int:
+    return conversation_tokens(config.model, tokenizer, prompt_tasks(config, prompts, samples=1), limit, [Plain()])
 
 
 def _same_versions(run: RunFolder) -> None:

@@ -10,9 +10,15 @@ from typing import TYPE_CHECKING, Any
 from lengthctl.checking import AnswerChecker
 from lengthctl.data_gen.checkable import make_tasks
 from lengthctl.decode.control import Context, Control, Outcome, Task
-from lengthctl.decode.run import check_abilities, run_controls
-from lengthctl.evaluate.reasoning import Attempt, compare_attempts, summarise_attempts
+from lengthctl.decode.run import check_abilities
+from lengthctl.evaluate.reasoning import (
+    Attempt,
+    compare_attempts,
+    summarise_attempts,
+    tokens_at_equal_accuracy,
+)
 from lengthctl.models import LoadedTokenizer
+from lengthctl.pipelines.drawing import draw_tasks
 from lengthctl.pipelines.journal import Journal, digest, source_identity
 from lengthctl.pipelines.sampling import evaluation_sampling, evaluation_seed, with_system_prompt
 from lengthctl.problem_sources import Problem, load_problems
@@ -84,9 +90,10 @@ def answer_problems(
     settings = [source_identity(config), limits, config.run.seed, repr(control)]
     keys = {t.id: digest(settings, [dict(m) for m in t.messages], by_id[t.group].answer) for t in tasks}
     kept = Journal(journal, keys)
+    jobs = [(task, control) for task in tasks]
+    seed, context, title = evaluation_seed(config), Context(sampling, tokenizer), f"problems {spec}"
     try:
-        with AnswerChecker() as checker, narrator.bar(len(tasks), f"problems {spec}") as bar:
-            bar.update(len(kept))
+        with AnswerChecker() as checker:
 
             def told(task: Task, outcome: Outcome) -> None:
                 if outcome.finish is FinishReason.ERROR:
@@ -95,11 +102,8 @@ def answer_problems(
                 attempt = _attempt(by_id[task.group], task, outcome, checker, tokenizer)
                 row = {"id": task.id, "key": keys[task.id], **attempt.to_row(), "text": outcome.text}
                 kept.add({**row, "finish": outcome.finish, "drawn_tokens": outcome.drawn_tokens, "control": spec})
-                bar.update(len(kept))
 
-            owed = [(task, control) for task in tasks if task.id not in kept]
-            seed = evaluation_seed(config)
-            run_controls(backend, owed, Context(sampling, tokenizer), seed=seed, on_outcome=told)
+            draw_tasks(backend, jobs, context, kept, narrator, title, seed=seed, on_outcome=told)
     finally:
         kept.close()
     return [Attempt.parse(row) for row in kept.rows([task.id for task in tasks])]
@@ -128,8 +132,15 @@ def _attempt(
     )
 
 
-def problem_summary(sides: Mapping[str, Sequence[Attempt]], seed: int) -> dict[str, Any]:
-    """For a summary: `reasoning` (what the report plots), `problems` by side, and their differences to the first."""
+def problem_summary(sides: Mapping[str, Sequence[Attempt]], methods: Mapping[str, str], seed: int) -> dict[str, Any]:
+    """For a summary: `reasoning` (what the report plots), `problems` by side, `problem_differences` to the first side,
+    and `tokens_at_equal_accuracy` of the methods that were measured at several settings.
+
+    Args:
+        sides: attempts by side.
+        methods: by side, the method that it is one setting of.
+        seed: of the bootstrap.
+    """
     summaries = {}
     for name, attempts in sides.items():
         if attempts:
@@ -141,4 +152,12 @@ def problem_summary(sides: Mapping[str, Sequence[Attempt]], seed: int) -> dict[s
     }
     first, *others = summaries
     changes = {name: compare_attempts(sides[first], sides[name], seed) for name in others}
-    return {"reasoning": plotted, "problems": summaries, "problem_differences": changes}
+    curves: dict[str, list[Sequence[Attempt]]] = {}
+    for name in summaries:
+        curves.setdefault(methods[name], []).append(sides[name])
+    return {
+        "reasoning": plotted,
+        "problems": summaries,
+        "problem_differences": changes,
+        "tokens_at_equal_accuracy": tokens_at_equal_accuracy(curves, seed),
+    }

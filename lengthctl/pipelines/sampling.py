@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING, Any
 
 from lengthctl.decode.control import Context, Control, Outcome, Task
 from lengthctl.decode.plain import Plain
-from lengthctl.decode.run import check_abilities, run_controls
+from lengthctl.decode.run import check_abilities
 from lengthctl.errors import DataError
 from lengthctl.length import Target
 from lengthctl.models import LoadedTokenizer, context_length
+from lengthctl.pipelines.drawing import draw_tasks
 from lengthctl.pipelines.journal import Journal, digest, source_identity
 from lengthctl.prompts import LengthPrompt
 from lengthctl.reasoning import parse_reasoning
@@ -30,7 +31,6 @@ if TYPE_CHECKING:
 __all__ = [
     "Sample",
     "completion_limit",
-    "context_tokens",
     "evaluation_sampling",
     "evaluation_seed",
     "prompt_tasks",
@@ -65,36 +65,6 @@ def with_system_prompt(messages: Sequence[Any], system_prompt: str | None) -> li
     if system_prompt is None or (plain and plain[0]["role"] == "system"):
         return plain
     return [{"role": "system", "content": system_prompt}, *plain]
-
-
-def context_tokens(
-    config: Config,
-    tokenizer: LoadedTokenizer,
-    prompts: Sequence[LengthPrompt],
-    limit: int,
-    controls: Sequence[Control] = (Plain(),),
-) -> int:
-    """The longest conversation: a prompt in tokens, and what a control may add to it.
-
-    Raises:
-        DataError: no prompts, or one that is so longer than the model's context; it is named.
-    """
-    if not prompts:
-        raise DataError("there are no prompts to evaluate", "Check prompts.source and evaluate.limit")
-    model_room = context_length(config.model)
-    longest = 0
-    for prompt, task in zip(prompts, prompt_tasks(config, prompts, samples=1), strict=True):
-        own = len(tokenizer.prompt_ids([dict(m) for m in task.messages]))
-        needed = own + max(control.room(task, task.limit or limit) for control in controls)
-        if model_room is not None and needed > model_room:
-            start = prompt.messages[-1]["content"][:60]
-            raise DataError(
-                f"the prompt {start!r} has {own} tokens, which with the limit of {limit} (and what the control adds) "
-                f"exceeds the model's context of {model_room}",
-                "Shorten or remove it, or lower trainer.max_completion_length or evaluate.max_tokens",
-            )
-        longest = max(longest, needed)
-    return longest
 
 
 def prompt_tasks(config: Config, prompts: Sequence[LengthPrompt], *, samples: int) -> list[Task]:
@@ -167,30 +137,24 @@ def sample_prompts(
     of_task = {task.id: prompt for task, prompt in zip(tasks, _repeated(prompts, samples), strict=True)}
     keys = _keys(config, tasks, sampling, control)
     kept = Journal(journal, keys)
+
+    def told(task: Task, outcome: Outcome) -> None:
+        if outcome.finish is not FinishReason.ERROR:
+            scored = _score(of_task[task.id], outcome, tokenizer)
+            kept.add(_record(task, scored, outcome, spec, keys[task.id]))
+
+    jobs = [(task, control) for task in tasks]
+    seed, context = evaluation_seed(config), Context(sampling, tokenizer)
     try:
-        with narrator.bar(len(tasks), stage) as bar:
-            bar.update(len(kept))
-
-            def told(task: Task, outcome: Outcome) -> None:
-                if outcome.finish is not FinishReason.ERROR:
-                    scored = _score(of_task[task.id], outcome, tokenizer)
-                    kept.add(_record(task, scored, outcome, spec, keys[task.id]))
-                bar.update(len(kept))
-
-            owed = [(task, control) for task in tasks if task.id not in kept]
-            seed = evaluation_seed(config)
-            failures = [
-                outcome.error
-                for outcome in run_controls(backend, owed, Context(sampling, tokenizer), seed=seed, on_outcome=told)
-                if outcome.finish is FinishReason.ERROR
-            ]
+        outcomes = draw_tasks(backend, jobs, context, kept, narrator, stage, seed=seed, on_outcome=told)
     finally:
         kept.close()
+    failures = [outcome.error for outcome in outcomes if outcome.finish is FinishReason.ERROR]
     if failures:
         narrator.say(f"{len(failures)} of {len(tasks)} texts failed and are left out; the last: {failures[-1]}")
     rows = kept.rows([task.id for task in tasks])
     if not rows:
-        raise DataError("every completion failed", "See the messages above")
+        raise DataError(f"every completion failed; the last: {failures[-1]}", "Mend what it names, and run it again")
     kept.finish([task.id for task in tasks])
     return [Sample(of_task[row["id"]], Scored.parse(row), row) for row in rows]
 

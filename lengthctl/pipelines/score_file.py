@@ -114,7 +114,7 @@ def summarise_file(found: ScoredFile, name: str, *, seed: int, model: str = "", 
                 level.pop(measure)
     subject = {"model": model, "control": "", **summary}
     if all(tlg_name(s.target) is not None for s in found.scored):
-        subject["tlg"] = tlg_summary(found.scored)
+        subject["tlg"] = tlg_summary(found.scored, seed)
     return {"schema": SCHEMA, "subjects": {name: subject}, "differences": {}, "seed": seed, "command": command}
 
 

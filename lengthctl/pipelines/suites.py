@@ -6,15 +6,16 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+from lengthctl.errors import DataError
 from lengthctl.evaluate.judge import Judge, JudgeItem, Judgement, judge_context, judge_source
 from lengthctl.evaluate.longwrite import Written, compare_writing, judge_writing, summarise_writing
 from lengthctl.evaluate.longwrite_prompts import load_longbench_write, load_longen
-from lengthctl.evaluate.tlg import build_tlg_open, tlg_summary
+from lengthctl.evaluate.tlg import DRAW_SIZE, build_tlg_open, draw_tlg, tlg_summary
 from lengthctl.judging import LONGBENCH_WRITE, LONGEN
 from lengthctl.models import LoadedTokenizer, load_tokenizer
 from lengthctl.pipelines.sampling import Sample
 from lengthctl.prompt_sources import load_seed_prompts
-from lengthctl.prompts import LengthPrompt, build_length_prompts
+from lengthctl.prompts import LengthPrompt, SeedPrompt, build_length_prompts
 
 if TYPE_CHECKING:
     from lengthctl.config import Config
@@ -30,25 +31,32 @@ def evaluation_prompts(config: Config) -> list[LengthPrompt]:
     """Prompts of `evaluate.suite` with their targets; the same set whatever the seed of the run.
 
     Raises:
-        DataError: the source of the prompts cannot be used.
+        DataError: the source of the prompts cannot be used, or holds none.
     """
     evaluate, limit = config.evaluate, config.evaluate.limit
     if evaluate.suite in ("longbench_write", "longen"):
         load = load_longbench_write if evaluate.suite == "longbench_write" else load_longen
         assert evaluate.data is not None
-        return load(evaluate.data)[:limit]
-    seeds = load_seed_prompts(config.prompts, "eval")[:limit]
-    if evaluate.suite == "tlg":
-        return build_tlg_open(seeds)
-    return build_length_prompts(
-        seeds, config.prompts.resolved_targets, wordings=config.prompts.wordings, seed=_SAMPLE_SEED
-    )
+        found = load(evaluate.data)[:limit]
+    elif evaluate.suite == "tlg":
+        found = draw_tlg(load_seed_prompts(config.prompts, "eval"), size=limit or DRAW_SIZE)
+    else:
+        seeds = load_seed_prompts(config.prompts, "eval")[:limit]
+        found = build_tlg_open(seeds) if evaluate.suite == "tlg_open" else _asked(config, seeds)
+    if not found:
+        raise DataError("there are no prompts to evaluate", "Check prompts.source and evaluate.limit")
+    return found
+
+
+def _asked(config: Config, seeds: Sequence[SeedPrompt]) -> list[LengthPrompt]:
+    prompts = config.prompts
+    return build_length_prompts(seeds, prompts.resolved_targets, wordings=prompts.wordings, seed=_SAMPLE_SEED)
 
 
 def suite_facts(config: Config, samples: Sequence[Sample]) -> dict[str, Any]:
     """What the suite says of one side, for its entry in the summary."""
-    if config.evaluate.suite == "tlg":
-        return {"tlg": tlg_summary([sample.scored for sample in samples])}
+    if config.evaluate.suite in ("tlg", "tlg_open"):
+        return {"tlg": tlg_summary([sample.scored for sample in samples], config.run.seed)}
     if config.evaluate.suite in ("longbench_write", "longen"):
         return {"writing": summarise_writing(_written(config, samples), config.run.seed)}
     return {}

@@ -139,3 +139,15 @@ def test_gen_writes_to_length_from_stdin_and_goes_on(tmp_path: Path) -> None:
     assert again.stdout == out.stdout
     scored = lengthctl("score", "texts.jsonl", "--json", "--fail-under", "pm=0.9", cwd=tmp_path)
     assert scored.returncode == 0, scored.stderr
+
+
+def test_a_local_model_judges_and_what_cannot_be_read_is_counted(tmp_path: Path) -> None:
+    judge = "judge={backend: vllm, model: {name: smollm2-135m-instruct}, max_tokens: 96, attempts: 2, cache: v.jsonl}"
+    settings = ["prompts.targets=[20]", "evaluate.limit=2", "evaluate.samples=1", judge]
+    out = lengthctl("eval", "smollm2-135m-instruct", *settings, "--out", "out", "--json", cwd=tmp_path)
+    assert out.returncode == 0, out.stderr[-3000:]
+    (side,) = json.loads(out.stdout)["subjects"].values()
+    found = side["judge"]
+    assert found["ok"] + found["parse_error"] + found["refused"] == 2
+    assert ("s_q" in found) == (found["ok"] > 0)  # a verdict that cannot be read is no score
+    assert len((tmp_path / "v.jsonl").read_text().splitlines()) >= found["ok"]

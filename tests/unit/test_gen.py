@@ -220,7 +220,7 @@ def test_problems_are_answered_beside_the_prompts(tmp_path: Path) -> None:
     assert "accuracy" in (out / "report.html").read_text()
 
 
-@pytest.mark.parametrize("suite", ["tlg", "longbench_write"])
+@pytest.mark.parametrize("suite", ["tlg", "tlg_open", "longbench_write"])
 def test_suites_bring_their_prompts_and_their_facts(tmp_path: Path, suite: str) -> None:
     data = tmp_path / "long.jsonl"
     data.write_text('{"prompt": "Write about rain, 10 words.", "type": "Functional", "length": 10}\n')
@@ -232,10 +232,14 @@ def test_suites_bring_their_prompts_and_their_facts(tmp_path: Path, suite: str) 
     assert out.exit_code == 0, out.exception
     side = json.loads(out.stdout)["subjects"]["plain"]
     page = (tmp_path / "e" / "report.html").read_text()
-    assert ("TLG by target and level" if suite == "tlg" else "Long writing") in page
-    if suite == "tlg":
+    assert ("Long writing" if suite == "longbench_write" else "TLG by target and level") in page
+    if suite == "tlg_open":
         assert side["overall"]["pm"]["n"] == 9
-        assert side["tlg"]["as_ruler"]["10"] == {"n": 1, "pm": 1.0, "fm": 1.0}
+        ends = {"pm_interval": [1.0, 1.0], "fm_interval": [1.0, 1.0]}
+        assert side["tlg"]["as_ruler"]["10"] == {"n": 1, "pm": 1.0, "fm": 1.0, **ends}
+    elif suite == "tlg":
+        assert side["overall"]["pm"]["n"] == 1
+        assert side["tlg"]["as_ruler"]["All Level"]["n"] == 1
     else:
         assert side["writing"]["overall"]["s_l"]["value"] == 1.0
         assert json.loads(out.stdout)["differences"]["retry"]["writing"]["s_l"]["value"] == 0.0

@@ -93,7 +93,10 @@ def test_what_a_file_cannot_tell_is_not_told(tmp_path: Path) -> None:
     assert "tlg" not in subject
     nine = score_file(write_jsonl(tmp_path / "b.jsonl", ROWS[1:]), Columns(), target=None)
     (subject,) = summarise_file(nine, "b", seed=0)["subjects"].values()
-    assert subject["tlg"]["as_ruler"]["Level:0"] == {"n": 2, "pm": 0.5, "fm": 0.5}
+    assert subject["tlg"]["as_ruler"]["Level:0"] == {
+        **{"n": 2, "pm": 0.5, "fm": 0.5},
+        **{"pm_interval": [0.0, 1.0], "fm_interval": [0.0, 1.0]},
+    }
 
 
 def test_tokens_are_counted_by_the_tokenizer(tmp_path: Path) -> None:

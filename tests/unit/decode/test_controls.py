@@ -222,3 +222,13 @@ def test_bad_controls_are_named(spec: str, message: str) -> None:
     with pytest.raises(ConfigError) as caught:
         parse_control(spec)
     assert message in str(caught.value)
+
+
+def test_the_end_of_a_text_over_an_endpoint_is_a_bias() -> None:
+    control = parse_control("stop_temperature:token=2,value=-3.0")
+    assert control.needs == {Ability.LOGIT_BIAS}
+    (draw,) = next(iter(control.steps(Task("t", ASK, None), Context(Sampling()))))
+    assert draw.sampling.logit_bias == {2: -3.0}
+    assert not draw.sampling.rules
+    with pytest.raises(ConfigError, match="token is for mode=bias alone"):
+        parse_control("stop_temperature:token=2,mode=raw")

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lengthctl.evaluate.cost import Drawn, Point, pareto_front, token_cost
+from lengthctl.evaluate.cost import Drawn, Mark, pareto_front, token_cost
 from lengthctl.evaluate.metrics import Metric
 
 
@@ -41,7 +41,7 @@ POINTS = st.lists(st.tuples(st.integers(0, 6), st.integers(0, 6)), min_size=1, m
 
 @given(POINTS, st.booleans())
 def test_the_front_is_what_nobody_beats(pairs: list[tuple[int, int]], higher: bool) -> None:
-    points = [Point(str(i), exact(cost), exact(value)) for i, (cost, value) in enumerate(pairs)]
+    points = [Mark(str(i), exact(cost), exact(value)) for i, (cost, value) in enumerate(pairs)]
     front = pareto_front(points, higher_is_better=higher)
     assert front
     good = [(-cost, value if higher else -value) for cost, value in pairs]

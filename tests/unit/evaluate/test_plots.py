@@ -7,7 +7,7 @@ from xml.etree import ElementTree
 
 from synthetic_evaluation import draw_subject
 
-from lengthctl.evaluate.cost import Point
+from lengthctl.evaluate.cost import Mark
 from lengthctl.evaluate.metrics import Metric
 from lengthctl.evaluate.plots import curve_figures, deviation_figure, pareto_figure, scatter_figures
 from lengthctl.length import Relation, Target
@@ -70,7 +70,7 @@ def test_many_completions_are_thinned() -> None:
 
 
 def test_trade_off_names_every_side() -> None:
-    points = [Point(name, Metric(c, c, c, 5), Metric(v, v, v, 5)) for name, c, v in (("a", 10, 0.5), ("b", 900, 0.1))]
+    points = [Mark(name, Metric(c, c, c, 5), Metric(v, v, v, 5)) for name, c, v in (("a", 10, 0.5), ("b", 900, 0.1))]
     found = texts(pareto_figure(points, "tokens", "deviation (%)", higher_is_better=False))
     assert {"tokens", "deviation (%)"} <= set(found)
     assert any("a (n = 5)" in text for text in found)

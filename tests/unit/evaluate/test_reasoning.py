@@ -14,7 +14,14 @@ from hypothesis import strategies as st
 
 from lengthctl.checking import Status
 from lengthctl.evaluate.bootstrap import interval
-from lengthctl.evaluate.reasoning import Attempt, compare_attempts, curve_point, paired_draws, summarise_attempts
+from lengthctl.evaluate.reasoning import (
+    Attempt,
+    compare_attempts,
+    curve_point,
+    paired_draws,
+    summarise_attempts,
+    tokens_at_equal_accuracy,
+)
 from lengthctl.evaluate.tradeoff import (
     AesWeights,
     Point,
@@ -205,3 +212,21 @@ def test_by_difficulty_and_round_trip() -> None:
     by_difficulty = summarise_attempts(rows, 0)["by_difficulty"]
     assert {label: part["accuracy"]["value"] for label, part in by_difficulty.items()} == {"1": 1.0, "2": 0.0}
     assert [Attempt.parse({"schema": 1, **json.loads(json.dumps(row.to_row()))}) for row in rows] == rows
+
+
+def test_a_method_is_read_between_its_settings() -> None:
+    def setting(tokens: int, right: int) -> list[Attempt]:
+        found = (Status.CORRECT if i < right else Status.WRONG for i in range(10))
+        return [Attempt(f"p{i}", 0, status, 0, tokens, tokens, False) for i, status in enumerate(found)]
+
+    curves = {"a": [setting(100, 2), setting(200, 4)], "b": [setting(50, 2), setting(150, 3)], "one": [setting(9, 3)]}
+    levels = tokens_at_equal_accuracy(curves, seed=1)
+    assert list(levels) == ["20.0", "30.0", "40.0"]  # a single setting is no curve
+    read = {level: {name: m and m["value"] for name, m in by_name.items()} for level, by_name in levels.items()}
+    assert read["20.0"] == {"a": 100, "b": 50}
+    assert read["30.0"] == {"a": pytest.approx(150), "b": 150}
+    assert read["40.0"] == {"a": 200, "b": None}
+    metric = levels["30.0"]["a"]
+    assert metric is not None
+    assert metric["low"] <= 150 <= metric["high"]
+    assert tokens_at_equal_accuracy({}, seed=1) == {}

@@ -45,11 +45,15 @@ def test_an_empty_level_is_none_and_other_targets_are_left_out() -> None:
     assert hits["Level:1"] is hits["Level:2"] is hits["700"] is None
 
 
+def ends(interval: list[float]) -> dict[str, list[float]]:
+    return {"pm_interval": interval, "fm_interval": interval}
+
+
 def test_truncated_texts_are_counted_both_ways() -> None:
-    rows = [Scored("p", TARGETS[">800"], 900, 900, cut, "") for cut in (True, False)]
-    summary = tlg_summary(rows)
-    assert summary["as_ruler"][">800"] == {"n": 2, "pm": 1.0, "fm": 1.0}
-    assert summary["truncated_is_no_hit"][">800"] == {"n": 2, "pm": 0.5, "fm": 0.5}
+    rows = [Scored(name, TARGETS[">800"], 900, 900, cut, "") for name, cut in (("p", True), ("q", False))]
+    summary = tlg_summary(rows, seed=1)
+    assert summary["as_ruler"][">800"] == {"n": 2, "pm": 1.0, "fm": 1.0, **ends([1.0, 1.0])}
+    assert summary["truncated_is_no_hit"][">800"] == {"n": 2, "pm": 0.5, "fm": 0.5, **ends([0.0, 1.0])}
     assert summary["as_ruler"]["10"] is None
 
 
