@@ -7,11 +7,13 @@ import importlib.util
 import os
 import shutil
 import tempfile
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lengthctl.errors import MissingDependencyError, ModelError, first_line
+from lengthctl.mlt import MltRecord
 
 if TYPE_CHECKING:
     from lengthctl.config import ModelConfig
@@ -49,6 +51,8 @@ class LoadedTokenizer:
 
     tokenizer: Any
     stop_token_ids: tuple[int, ...]
+    mlt: MltRecord | None = None
+    """The meta length tokens that the model was trained with, if any."""
 
     def prompt_ids(self, messages: list[dict[str, str]]) -> tuple[int, ...]:
         """Ids of a conversation up to the place where the completion begins."""
@@ -141,13 +145,17 @@ def load_tokenizer(config: ModelConfig) -> LoadedTokenizer:
         raise ModelError(f"{source}: the tokenizer has no eos token", "Set eos_token in tokenizer_config.json")
     if tokenizer.pad_token_id is None:
         tokenizer.pad_token = tokenizer.eos_token
-    return LoadedTokenizer(tokenizer, _stop_token_ids(source, tokenizer.eos_token_id))
+    return LoadedTokenizer(tokenizer, _stop_token_ids(source, tokenizer.eos_token_id), MltRecord.read(Path(source)))
 
 
-def load_policy(config: ModelConfig) -> Any:
+def load_policy(config: ModelConfig, extend: Callable[[Any], Sequence[int]] | None = None) -> Any:
     """The model to train: fp32 master weights, an existing adapter merged, new LoRA layers on top when configured.
 
     fp32 because pure bf16 weights lose updates that are smaller than their spacing.
+
+    Args:
+        config: which model.
+        extend: adds tokens to the model before its layers of LoRA; the rows of the ids that it returns are trained too.
 
     Raises:
         ModelError: no weights, or an adapter that does not fit.
@@ -162,8 +170,11 @@ def load_policy(config: ModelConfig) -> Any:
         raise ModelError(f"{source} cannot be loaded ({first_line(error)})", "Check the folder or hub id") from error
     if config.adapter is not None:
         model = _merge_adapter(model, config.adapter)
+    ids = extend(model) if extend is not None else ()
     if config.lora is not None:
         from peft import LoraConfig, get_peft_model
+
+        from lengthctl.mlt_install import lora_indices
 
         model = get_peft_model(
             model,
@@ -172,6 +183,7 @@ def load_policy(config: ModelConfig) -> Any:
                 lora_alpha=config.lora.alpha,
                 lora_dropout=config.lora.dropout,
                 target_modules=config.lora.target_modules,
+                trainable_token_indices=lora_indices(model, ids) if ids else None,
                 task_type="CAUSAL_LM",
             ),
         )

@@ -15,32 +15,66 @@ from typing import Any
 from lengthctl.errors import Problem
 from lengthctl.registry import did_you_mean
 
-__all__ = ["TRAINER_DEFAULTS", "TrainerField", "trainer_fields", "trainer_problems"]
+__all__ = ["METHODS", "TrainerField", "trainer_defaults", "trainer_fields", "trainer_problems"]
 
-TRAINER_DEFAULTS: dict[str, Any] = {
+METHODS: Mapping[str, str] = {"grpo": "GRPOConfig", "sft": "SFTConfig", "dpo": "DPOConfig"}
+"""Ways of training (`train.method`), each with the class of TRL that holds its options."""
+
+_COMMON: dict[str, Any] = {
+    "gradient_checkpointing": False,
+    "gradient_accumulation_steps": 1,
+    "logging_steps": 1,
+    "logging_nan_inf_filter": False,  # it would hide a loss that is not a number
+    "report_to": "none",
+    "save_strategy": "steps",
+    "save_total_limit": 2,
+    "disable_tqdm": True,
+    "remove_unused_columns": False,
+}
+_GRPO: dict[str, Any] = {
     "loss_type": "dapo",
     # Rewards are in [0, 1]; dividing by a group's std would blow up the tiny differences of solved groups.
     "scale_rewards": "none",
     # TRL's default masks whole sequences by a product over tokens, which drops long completions more often.
     "vllm_importance_sampling_mode": "token_truncate",
-    "gradient_checkpointing": False,
-    "gradient_accumulation_steps": 1,
     "steps_per_generation": 1,
     "num_generations_eval": 1,
     "per_device_eval_batch_size": 256,  # a small batch would drain the pool for each
     "lr_scheduler_type": "constant_with_warmup",
-    "logging_steps": 1,
-    "logging_nan_inf_filter": False,  # it would hide a loss that is not a number
     "max_completion_length": 256,
-    "report_to": "none",
-    "save_strategy": "steps",
     "save_steps": 10,
-    "save_total_limit": 2,
-    "disable_tqdm": True,
     "ddp_timeout": 7200,  # the other trainer processes wait while the first measures the untouched model
-    "remove_unused_columns": False,
 }
-"""Where lengthctl departs from TRL 1.16, unless the config says otherwise."""
+_SUPERVISED: dict[str, Any] = {
+    "num_train_epochs": 2.0,
+    "per_device_train_batch_size": 32,
+    "learning_rate": 1.0e-4,
+    "lr_scheduler_type": "cosine",
+    "warmup_steps": 0.05,  # below 1, TRL takes it as a share of all steps
+    "max_length": 2048,
+    "save_steps": 50,
+}
+_PREFERENCE: dict[str, Any] = {
+    "num_train_epochs": 1.0,
+    "per_device_train_batch_size": 16,
+    "learning_rate": 5.0e-6,
+    "lr_scheduler_type": "cosine",
+    "warmup_steps": 0.05,
+    "max_length": 2048,
+    "save_steps": 50,
+    "precompute_ref_log_probs": True,  # the untouched model is then not held beside the trained one
+}
+_DEFAULTS = {
+    "grpo": {**_COMMON, **_GRPO},
+    "sft": {**_COMMON, **_SUPERVISED},
+    "dpo": {**_COMMON, **_PREFERENCE},
+}
+
+
+def trainer_defaults(method: str) -> dict[str, Any]:
+    """Where lengthctl departs from TRL 1.16, unless the config says otherwise."""
+    return dict(_DEFAULTS[method])
+
 
 _OWNED = {
     "output_dir": "set run.dir and run.name",
@@ -58,6 +92,22 @@ _OWNED = {
     "use_vllm": "set rollout.backend",
 }
 """Options that lengthctl sets itself, each with what to do in its place."""
+
+_OWNED_BY_METHOD: Mapping[str, dict[str, str]] = {
+    "grpo": {},
+    "sft": {
+        "packing": "set train.batching",
+        "packing_strategy": "set train.batching",
+        "eval_packing": "set train.batching",
+        "padding_free": "set train.batching",
+        "dataset_kwargs": "rows are made by lengthctl; see the data section",
+        "dataset_text_field": "see the data section",
+        "completion_only_loss": "the loss is on completions; see train.mlt_weight",
+        "assistant_only_loss": "the loss is on the last answer of a conversation",
+        "group_by_length": "set train.batching to buckets",
+    },
+    "dpo": {"padding_free": "it needs flash attention, which is not tried here"},
+}
 
 _OWNED_PREFIXES = {"vllm_importance_sampling_": None, "vllm_": "see the rollout section", "hub_": _OWNED["push_to_hub"]}
 """The same by prefix, the first match counts; None lets an option through."""
@@ -81,8 +131,8 @@ _FIXED: dict[str, tuple[tuple[Any, ...], str]] = {
 }
 """Sampling options that lengthctl holds where they are, and why."""
 
-_SOURCES = (("transformers", "training_args.py"), ("trl", "trainer/base_config.py"), ("trl", "trainer/grpo_config.py"))
-"""GRPOConfig and its two ancestors, the most general first: a later field replaces an earlier one."""
+_ANCESTORS = (("transformers", "training_args.py"), ("trl", "trainer/base_config.py"))
+"""Where the options that all methods share stand; a later field replaces an earlier one, the method's own come last."""
 
 _TYPES: dict[str, tuple[type, ...]] = {
     "int": (int,),
@@ -117,10 +167,10 @@ class TrainerField:
 
 
 @functools.cache
-def trainer_fields() -> Mapping[str, TrainerField]:
-    """Options of `GRPOConfig` in the installed versions by name; empty where TRL or transformers is not installed."""
+def trainer_fields(method: str) -> Mapping[str, TrainerField]:
+    """TRL's options of a method in the installed versions by name; empty where TRL or transformers is not installed."""
     fields: dict[str, TrainerField] = {}
-    for package, file in _SOURCES:
+    for package, file in (*_ANCESTORS, ("trl", f"trainer/{method}_config.py")):
         spec = importlib.util.find_spec(package)  # of a top-level package: finds it without importing it
         paths = [Path(location) / file for location in (spec.submodule_search_locations or ())] if spec else []
         path = next((path for path in paths if path.is_file()), None)
@@ -130,28 +180,30 @@ def trainer_fields() -> Mapping[str, TrainerField]:
     return fields
 
 
-def trainer_problems(trainer: Mapping[str, Any]) -> list[Problem]:
+def trainer_problems(trainer: Mapping[str, Any], method: str) -> list[Problem]:
     """What is wrong with a `trainer:` section: options that do not exist, of the wrong type, or set by lengthctl."""
-    known = trainer_fields()
+    known = trainer_fields(method)
     problems = []
     for key, value in trainer.items():
         where = f"trainer.{key}"
-        if (remedy := _owner(str(key))) is not None:
+        if (remedy := _owner(str(key), method)) is not None:
             problems.append(Problem(where, f"is set by lengthctl; {remedy}"))
         elif known and key not in known:
-            free = [name for name in known if _owner(name) is None]
-            problems.append(Problem(where, f"unknown key of TRL's GRPOConfig{did_you_mean(str(key), free)}"))
+            free = [name for name in known if _owner(name, method) is None]
+            problems.append(Problem(where, f"unknown key of TRL's {METHODS[method]}{did_you_mean(str(key), free)}"))
         elif known and not known[key].accepts(value):
             kind = known[key].annotation
             problems.append(Problem(where, f"= {value!r}: TRL wants {kind}, found {type(value).__name__}"))
-        elif (fault := _bad_value(str(key), value)) is not None:
+        elif (fault := _bad_value(str(key), value, method)) is not None:
             problems.append(Problem(where, f"= {value!r}: {fault}"))
     return problems
 
 
-def _bad_value(key: str, value: Any) -> str | None:
+def _bad_value(key: str, value: Any, method: str) -> str | None:
     if isinstance(value, float) and not math.isfinite(value):
         return "a finite number is needed"
+    if method != "grpo":
+        return None
     if key in _CHOICES and value not in _CHOICES[key]:
         return f"not one of {', '.join(map(str, _CHOICES[key]))}"
     if key in _FIXED and value not in _FIXED[key][0]:
@@ -163,9 +215,10 @@ def _bad_value(key: str, value: Any) -> str | None:
     return None
 
 
-def _owner(key: str) -> str | None:
-    if key in _OWNED:
-        return _OWNED[key]
+def _owner(key: str, method: str) -> str | None:
+    owned = {**_OWNED, **_OWNED_BY_METHOD[method]}
+    if key in owned:
+        return owned[key]
     return next((remedy for prefix, remedy in _OWNED_PREFIXES.items() if key.startswith(prefix)), None)
 
 

@@ -1,10 +1,11 @@
-"""README's table of controls, and docs/results/controls.json, from an evaluation's folder.
+"""README's table of controls, and docs/results/controls.json, from the folders of an evaluation, one a seed.
 
-Command: python scripts/controls_table.py FOLDER REFERENCE_SIDE OUT.json
+Command: python scripts/controls_table.py REFERENCE_SIDE OUT.json FOLDER...
 
-The folder comes from `lengthctl eval ... --out FOLDER evaluate.likelihood=true`. REFERENCE_SIDE names the side whose
-hits stand for "plain texts drawn again until they lie in the band": a `retry` with a large budget. Every side's nats a
-token are compared with it on the prompts that it hit, pooled over targets, with 95 % intervals over prompts.
+A folder comes from `lengthctl eval ... --out FOLDER evaluate.likelihood=true run.seed=SEED`; the texts of all seeds are
+pooled. REFERENCE_SIDE names the side whose hits stand for "plain texts drawn again until they lie in the band": a
+`retry` with a large budget. Every side's nats a token are compared with it on the prompts and targets (of 20 words and
+more) that it hit, with 95 % intervals over prompts.
 """
 
 from __future__ import annotations
@@ -14,11 +15,14 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from lengthctl.evaluate.likelihood import LikelyText, TextLikelihood, likelihood_change
-from lengthctl.evaluate.metrics import compare
+from lengthctl.evaluate.likelihood import LikelyText, TextLikelihood, likelihood_change, likelihood_levels
+from lengthctl.evaluate.metrics import compare, summarise
 from lengthctl.records import read_records
 from lengthctl.rundir import write_json
 from lengthctl.scoring import Scored
+
+_LEAST = 20
+"""Words of the shortest target whose likelihood is compared."""
 
 COLUMNS = (
     ("hit", "hit %", 100),
@@ -29,33 +33,50 @@ COLUMNS = (
 )
 
 
+Texts = dict[str, tuple[Scored, TextLikelihood]]
+
+
 def main() -> None:
-    folder, reference, out = Path(sys.argv[1]), sys.argv[2], Path(sys.argv[3])
-    summary = json.loads((folder / "summary.json").read_text())
-    sides = {name: _texts(folder, side) for name, side in summary["subjects"].items()}
-    hits = {key for key, (scored, _) in sides[reference].items() if scored.is_hit}
-    found = {}
-    for name, texts in sides.items():
-        found[name] = _against(sides[reference], texts, hits, summary["seed"]) if name != reference else {}
-    _print(summary, found, sides, reference)
-    kept = {key: summary[key] for key in ("seed", "command", "versions", "config")}
-    kept["subjects"] = {name: _short(side) for name, side in summary["subjects"].items()}
-    write_json(out, {**kept, "reference": reference, "reference_hits": len(hits), "against_reference": found})
+    reference, out, folders = sys.argv[1], Path(sys.argv[2]), [Path(name) for name in sys.argv[3:]]
+    summaries = [json.loads((folder / "summary.json").read_text()) for folder in folders]
+    sides: dict[str, Texts] = {name: {} for name in summaries[0]["subjects"]}
+    for folder, summary in zip(folders, summaries, strict=True):
+        for name, side in summary["subjects"].items():
+            sides[name].update({f"{summary['seed']}|{key}": text for key, text in _texts(folder, side).items()})
+    hits = {key for key, (s, _) in sides[reference].items() if s.is_hit and s.target.value >= _LEAST}
+    seed = summaries[0]["seed"]
+    found = {
+        name: _against(sides[reference], texts, hits, seed) if name != reference else {}
+        for name, texts in sides.items()
+    }
+    levels = {name: _levels(texts, seed) for name, texts in sides.items()}
+    _print(levels, found, sides, reference)
+    kept = {key: summaries[0][key] for key in ("versions", "config")}
+    kept["commands"] = {str(summary["seed"]): summary["command"] for summary in summaries}
+    by_seed = {name: {str(s["seed"]): _short(s["subjects"][name]["overall"]) for s in summaries} for name in sides}
+    measured = {"subjects": levels, "by_seed": by_seed, "against_reference": found}
+    write_json(out, {**kept, "reference": reference, "reference_hits": len(hits), **measured})
 
 
-def _short(side: dict[str, Any]) -> dict[str, Any]:
+def _short(level: dict[str, Any]) -> dict[str, Any]:
     """Without the measures that the table and its by-target form do not need."""
     kept = {*(key for key, _, _ in COLUMNS), "pm", "mean_drawn_tokens", "mean_tokens", "nll_per_token", "cut"}
+    return {key: metric for key, metric in level.items() if key in kept}
+
+
+def _levels(texts: Texts, seed: int) -> dict[str, Any]:
+    measured = summarise([s for s, _ in texts.values()], seed)
+    nats = likelihood_levels([LikelyText(s.prompt_id, s.target.label, n) for s, n in texts.values() if s.text], seed)
     return {
-        "overall": {key: metric for key, metric in side["overall"].items() if key in kept},
+        "overall": _short({**measured["overall"], **nats["overall"]}),
         "by_target": {
-            label: {key: metric for key, metric in level.items() if key in kept}
-            for label, level in side["by_target"].items()
+            label: _short({**level, **nats["by_target"].get(label, {})})
+            for label, level in measured["by_target"].items()
         },
     }
 
 
-def _texts(folder: Path, side: dict[str, Any]) -> dict[str, tuple[Scored, TextLikelihood]]:
+def _texts(folder: Path, side: dict[str, Any]) -> Texts:
     name = Path(side["samples"]).name
     nats = {row["id"]: row for _, row in read_records(folder / "likelihood" / name)}
     return {
@@ -65,14 +86,14 @@ def _texts(folder: Path, side: dict[str, Any]) -> dict[str, tuple[Scored, TextLi
 
 
 def _against(
-    reference: dict[str, tuple[Scored, TextLikelihood]],
-    texts: dict[str, tuple[Scored, TextLikelihood]],
+    reference: Texts,
+    texts: Texts,
     keys: set[str],
     seed: int,
 ) -> dict[str, Any]:
     """Changes on the same prompts and targets, overall and by target; the number of texts in each."""
 
-    def likely(side: dict[str, tuple[Scored, TextLikelihood]], some: set[str]) -> list[LikelyText]:
+    def likely(side: Texts, some: set[str]) -> list[LikelyText]:
         return [
             LikelyText(s.prompt_id, s.target.label, nats) for key, (s, nats) in side.items() if key in some and s.text
         ]
@@ -91,11 +112,11 @@ def _against(
     return {**change, "repetition": repetition, "by_target": by_target}
 
 
-def _print(summary: dict[str, Any], found: dict[str, Any], sides: dict[str, Any], reference: str) -> None:
+def _print(levels: dict[str, Any], found: dict[str, Any], sides: dict[str, Texts], reference: str) -> None:
     head = ["control", *(title for _, title, _ in COLUMNS), "tokens drawn a text", "a hit", "nats a token, change"]
     print("| " + " | ".join(head) + " |\n|" + " --- |" * len(head))
-    for name, side in summary["subjects"].items():
-        overall = side["overall"]
+    for name, level in levels.items():
+        overall = level["overall"]
         cells = [f"`{name}`", *(_cell(overall[key], scale) for key, _, scale in COLUMNS)]
         drawn = sum(s.drawn_tokens or s.tokens for s, _ in sides[name].values())
         hits = sum(s.is_hit for s, _ in sides[name].values())

@@ -44,9 +44,9 @@ def show(
 
     config = load_named(target, overrides)
     if trl:
-        from lengthctl.trl_fields import TRAINER_DEFAULTS
+        from lengthctl.trl_fields import trainer_defaults
 
-        data = {**TRAINER_DEFAULTS, **config.trainer, "seed": config.run.seed}
+        data = {**trainer_defaults(config.train.method), **config.trainer, "seed": config.run.seed}
         emit(json.dumps(data) if as_json else to_yaml(data).rstrip())
         return
     emit(json.dumps(config.model_dump(mode="json", by_alias=True)) if as_json else explained_yaml(config).rstrip())

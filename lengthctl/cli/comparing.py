@@ -33,7 +33,8 @@ def evaluate(
     words: Annotated[
         list[str],
         typer.Argument(
-            metavar="MODEL...", help="Run folders, model folders, hub ids, or the bundled model; key=value overrides."
+            metavar="MODEL[@CONTROL]...",
+            help="Run folders, model folders, hub ids, or the bundled model; key=value overrides.",
         ),
     ],
     controls: Controls = None,
@@ -78,10 +79,10 @@ def evaluate(
 
 
 def subjects_of(words: list[str], controls: list[str] | None, recipe: str | None, changes: list[str]) -> list[Subject]:
-    """Every model under every control, on the prompts and with the sampling of one config.
+    """Every model under every control, or under its own, on the prompts and with the sampling of one config.
 
     Args:
-        words: models, and overrides among them.
+        words: models, `MODEL@CONTROL` for one under a control of its own, and overrides among them.
         controls: as `parse_control` takes them; None: the prompt alone.
         recipe: config for all; None: of the first model's run, else the quickstart's.
         changes: overrides that the verb makes.
@@ -93,19 +94,22 @@ def subjects_of(words: list[str], controls: list[str] | None, recipe: str | None
     from lengthctl.pipelines.evaluation import Subject
 
     overrides = [word for word in words if _OVERRIDE.match(word)]
-    models = [word for word in words if not _OVERRIDE.match(word)]
+    models = [_with_own_control(word) for word in words if not _OVERRIDE.match(word)]
     if not models:
         raise ConfigError("eval", [Problem("MODEL", "is missing")], "Name a model or a run folder")
     specs = controls or ["plain"]
     for spec in specs:
         parse_control(spec)
-    own = _own_run(models[0]) if recipe is None else None
+    own = _own_run(models[0][0]) if recipe is None else None
     subjects = []
-    for model in models:
+    for model, spec_of_its_own in models:
         given = [*OF_TRAINING, *changes, *overrides]
         is_remote = "rollout.backend=endpoint" in overrides
         given += [f"rollout.endpoint.model={model}"] if is_remote else model_overrides(model, None, None)
         config = load_run(own, given) if own is not None else load_named(recipe or "quickstart", given)
+        if spec_of_its_own is not None:
+            subjects.append(Subject(f"{model}@{spec_of_its_own}", config, spec_of_its_own))
+            continue
         for spec in specs:
             name = model if len(specs) == 1 else spec if len(models) == 1 else f"{model} {spec}"
             subjects.append(Subject(name, config, spec))
@@ -113,6 +117,14 @@ def subjects_of(words: list[str], controls: list[str] | None, recipe: str | None
     if twice := sorted({name for name in names if names.count(name) > 1}):
         raise ConfigError("eval", [Problem(twice[0], "is named twice: a report could not tell them apart")])
     return subjects
+
+
+def _with_own_control(word: str) -> tuple[str, str | None]:
+    """`MODEL@CONTROL` in its parts; what stands behind an @ and is no control belongs to the model."""
+    from lengthctl.decode.build import control_names
+
+    model, _, spec = word.rpartition("@")
+    return (model, spec) if model and spec.partition(":")[0] in control_names() else (word, None)
 
 
 def _own_run(model: str) -> Path | None:

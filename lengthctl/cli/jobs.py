@@ -76,9 +76,9 @@ def report(run: Annotated[Path, typer.Argument(help="A run folder.")]) -> None:
 
 def _train(config: Config, name: str, *, resume: Path | None, clean: bool, push: str | None, as_json: bool) -> None:
     from lengthctl.train.ranks import from_main, is_main, join_ranks, leave_ranks
-    from lengthctl.trl_fields import TRAINER_DEFAULTS
+    from lengthctl.trl_fields import trainer_defaults
 
-    join_ranks(config.trainer.get("ddp_timeout", TRAINER_DEFAULTS["ddp_timeout"]))
+    join_ranks({**trainer_defaults("grpo"), **config.trainer}["ddp_timeout"])
     run = _open_run(config, name, resume, clean)
     try:
         if from_main(lambda: run.is_finished):  # resumed, and nothing is owed
@@ -116,9 +116,14 @@ def _open_run(config: Config, name: str, resume: Path | None, clean: bool) -> Ru
 
 
 def _run(config: Config, run: RunFolder, push: str | None) -> dict[str, Any] | None:
-    from lengthctl.pipelines.training import run_training
     from lengthctl.progress import Narrator
     from lengthctl.train.ranks import is_main
 
     narrator = Narrator(run.stages) if is_main() else Narrator(quiet=True)
+    if config.train.method == "sft":
+        from lengthctl.pipelines.supervised import run_supervised
+
+        return run_supervised(config, run, narrator, push=push)
+    from lengthctl.pipelines.training import run_training
+
     return run_training(config, run, narrator, push=push)

@@ -1,5 +1,6 @@
 """The config: sections, reading, text. Imports nothing heavy, so a config is checked anywhere."""
 
+from lengthctl.config.data import DataConfig
 from lengthctl.config.inputs import ModelConfig, PromptsConfig, is_hub_id
 from lengthctl.config.loading import load_config
 from lengthctl.config.sections import Config, RewardSpec
@@ -8,6 +9,7 @@ from lengthctl.config.text import config_digest, explained_yaml, parse_yaml, to_
 
 __all__ = [
     "Config",
+    "DataConfig",
     "EndpointSection",
     "JudgeConfig",
     "ModelConfig",

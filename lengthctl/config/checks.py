@@ -8,12 +8,13 @@ from typing import Any
 
 from lengthctl.config.sections import Config
 from lengthctl.config.sources import RolloutConfig
+from lengthctl.config.supervised_checks import supervised_problems
 from lengthctl.errors import Problem
 from lengthctl.length import Target, Unit
 from lengthctl.rewards.build import build_reward
 from lengthctl.rewards.combine import part_name
 from lengthctl.token_rates import expected_tokens
-from lengthctl.trl_fields import TRAINER_DEFAULTS
+from lengthctl.trl_fields import trainer_defaults
 
 __all__ = ["cross_problems"]
 
@@ -25,7 +26,9 @@ _TRL_DEFAULTS = {"num_generations": 8, "per_device_train_batch_size": 8}
 
 def cross_problems(config: Config) -> list[Problem]:
     """Every fault."""
-    trainer = {**_TRL_DEFAULTS, **TRAINER_DEFAULTS, **config.trainer}
+    if config.train.method != "grpo":
+        return [problem for check in (_rollout(config), supervised_problems(config)) for problem in check]
+    trainer = {**_TRL_DEFAULTS, **trainer_defaults("grpo"), **config.trainer}
     spanning = (_targets, _reward_stop, _selection, _survivors, _overlap)
     checks = (_rollout(config), _rewards(config), *(check(config, trainer) for check in spanning))
     return [problem for check in (*checks, _batch(trainer)) for problem in check]
@@ -79,6 +82,11 @@ def _rollout(config: Config) -> Iterator[Problem]:
 
 
 def _rewards(config: Config) -> Iterator[Problem]:
+    if not config.rewards:
+        yield Problem("rewards", "are needed with train.method = grpo: name at least one")
+        return
+    if config.data is not None:
+        yield Problem("data", "has no effect with train.method = grpo, whose prompts come from `prompts`")
     names = [part_name(spec) for spec in config.rewards]
     for name in sorted(set(names)):
         if names.count(name) > 1:

@@ -79,6 +79,9 @@ class PromptsConfig(Section):
     """Relative slack of bare numbers under `about`."""
     wordings: list[str] | None = Field(None, min_length=1)
     """Forms of the demand with {request} and {length}; None takes the built-in ones."""
+    mlt: bool = False
+    """Demand each length by the model's meta length token, and leave it out of the prompt's words. For training on
+    from a model that was tuned with `data.mlt`."""
 
     @field_validator("wordings")
     @classmethod

@@ -11,6 +11,7 @@ from typing import Any, cast
 from pydantic import BaseModel, TypeAdapter, ValidationError
 
 from lengthctl.config.checks import cross_problems
+from lengthctl.config.data import DataConfig
 from lengthctl.config.sections import Config, RewardSpec
 from lengthctl.config.text import parse_yaml
 from lengthctl.errors import ConfigError, Problem
@@ -37,7 +38,7 @@ def load_config(path: Path, overrides: Sequence[str] = ()) -> Config:
         config = _valid_part(data)
     trainer = data.get("trainer")
     if isinstance(trainer, dict):
-        problems.extend(trainer_problems(trainer))
+        problems.extend(trainer_problems(trainer, config.train.method))
     elif checked is None and trainer is not None:
         config = config.model_copy(update={"trainer": {}})
     problems.extend(cross_problems(config))
@@ -66,6 +67,9 @@ def _apply_overrides(data: dict[str, Any], overrides: Sequence[str]) -> Iterator
 def _valid_part(data: Mapping[str, Any]) -> Config:
     """The sections that are valid, and defaults for the others: what spans sections can be checked all the same."""
     valid: dict[str, Any] = {"rewards": [RewardSpec.model_validate({"name": "log_ratio"})]}
+    train = data.get("train")
+    if isinstance(train, dict) and train.get("method") in ("sft", "dpo"):
+        valid = {"data": DataConfig.model_construct(source="", mlt=None)}
     for name, field in Config.model_fields.items():
         with suppress(ValidationError):
             if name in data:

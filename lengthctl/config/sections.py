@@ -7,6 +7,7 @@ from typing import Any, Literal
 
 from pydantic import ConfigDict, Field, field_validator, model_validator
 
+from lengthctl.config.data import DataConfig
 from lengthctl.config.inputs import ModelConfig, PromptsConfig
 from lengthctl.config.section import Section
 from lengthctl.config.sources import JudgeConfig, RolloutConfig
@@ -50,8 +51,22 @@ class RewardSpec(Section):
 class TrainConfig(Section):
     """What lengthctl adds to TRL's trainer."""
 
-    method: Literal["grpo"] = "grpo"
-    """The way of training."""
+    method: Literal["grpo", "sft", "dpo"] = "grpo"
+    """The way of training: reinforcement (`grpo`, with `rewards`), on given texts (`sft`) or on pairs of a better and a
+    worse text (`dpo`), both with `data`."""
+    batching: Literal["packed", "padded", "buckets"] = "packed"
+    """Of `sft`. `packed`: rows drawn at random stand one behind the other in one flat row, each attending to itself;
+    `padded`: the same rows, padded to the longest; `buckets`: a batch holds rows of one power of two in length and
+    `batch_tokens` tokens, padding included (dataset decomposition, arXiv 2405.13226, for rows that are never cut)."""
+    batch_tokens: int = Field(8192, ge=1)
+    """Of `batching: buckets`: tokens of a step."""
+    curriculum: Literal["grow_p2", "grow_linear", "uniform"] = "grow_p2"
+    """Of `data.pieces`: odds of the lengths; the first two begin short and grow within each epoch."""
+    loss_weighting: Literal["tokens", "sequences"] = "tokens"
+    """Of `sft`: every completion token of a step weighs the same, or every completion does, however long. LongWriter
+    (arXiv 2408.07055) found the former needed for long outputs."""
+    mlt_weight: float = Field(1.0, ge=0)
+    """Of `sft`: weight of the loss on a meta length token, beside 1 for the others; 0 leaves it to be given."""
     keep_best: int | None = Field(None, ge=0)
     """Members of a group with the highest rewards that are trained; None trains all."""
     keep_worst: int | None = Field(None, ge=0)
@@ -129,12 +144,13 @@ class RunConfig(Section):
 
 
 class Config(Section):
-    """A whole recipe. `trainer` goes to TRL's GRPOConfig as it is."""
+    """A whole recipe. `trainer` goes to TRL's config of the method as it is."""
 
     model: ModelConfig = ModelConfig()
     prompts: PromptsConfig = PromptsConfig()  # type: ignore[call-arg]
     rollout: RolloutConfig = RolloutConfig()  # type: ignore[call-arg]
-    rewards: list[RewardSpec] = Field(min_length=1)
+    rewards: list[RewardSpec] = Field([])
+    data: DataConfig | None = None
     judge: JudgeConfig | None = None
     train: TrainConfig = TrainConfig()  # type: ignore[call-arg]
     trainer: dict[str, Any] = Field({})

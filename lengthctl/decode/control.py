@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Generator, Sequence
 from dataclasses import dataclass, replace
-from typing import ClassVar, Protocol
+from typing import Protocol
 
 from lengthctl.length import Target, count_length
 from lengthctl.models import LoadedTokenizer
@@ -86,6 +86,8 @@ class Outcome:
     """Ended inside a sentence by the control."""
     forced_tokens: int = 0
     """Written by the control and not by the model."""
+    lead: str | None = None
+    """Name of the meta length token that stood before the text; None: none did."""
     error: str | None = None
     source: Completion | None = None
     """The completion that the text is, where it is one as it came."""
@@ -102,8 +104,10 @@ Steps = Generator[Sequence[Draw], Sequence[Completion], Outcome]
 class Control(Protocol):
     """A way to make a text come out at its length. Fields of the implementing dataclass are its options."""
 
-    needs: ClassVar[frozenset[Ability]]
-    """Without these the backend is refused."""
+    @property
+    def needs(self) -> frozenset[Ability]:
+        """Abilities without which the backend is refused."""
+        ...
 
     def refuses(self, target: Target | None) -> str | None:
         """Why it can do nothing for such a target (None: a text whose length nobody names); None: it can."""

@@ -209,6 +209,7 @@ class _RowMaker:
             "model": self.config.model.name if self.tokenizer is not None else self._endpoint_model(),
             "finish": outcome.finish,
             "is_cut": outcome.is_cut,
+            **({} if outcome.lead is None else {"mlt": outcome.lead}),
             "tokens": outcome.tokens,
             "drawn_tokens": outcome.drawn_tokens,
             "draws": outcome.draws,

@@ -8,13 +8,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from lengthctl.decode.plain import Plain
+from lengthctl.decode.build import parse_control
+from lengthctl.decode.mlt import lead_id
 from lengthctl.errors import DataError, RunFolderError, first_line
 from lengthctl.evaluate.environment import environment
 from lengthctl.models import LoadedTokenizer, load_tokenizer
 from lengthctl.pipelines.drawing import conversation_tokens
 from lengthctl.pipelines.evaluation import untouched
-from lengthctl.pipelines.sampling import completion_limit, prompt_tasks, with_system_prompt
+from lengthctl.pipelines.sampling import asking_control, completion_limit, prompt_tasks, with_system_prompt
 from lengthctl.pipelines.suites import evaluation_prompts
 from lengthctl.prompt_sources import load_seed_prompts
 from lengthctl.prompts import LengthPrompt, build_length_prompts
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
     from lengthctl.config import Config
     from lengthctl.rundir import RunFolder
 
-__all__ = ["RunInputs", "prepare_inputs"]
+__all__ = ["RunInputs", "prepare_inputs", "same_inputs", "same_versions"]
 
 
 _STATEFUL = ("lengthctl", "trl", "transformers", "torch")
@@ -57,9 +58,12 @@ def prepare_inputs(config: Config, run: RunFolder) -> RunInputs:
     """
     from lengthctl.train.settings import build_grpo_config
 
-    _same_versions(run)
+    same_versions(run)
     args = build_grpo_config(config, run)
     tokenizer = load_tokenizer(config.model)
+    if config.prompts.mlt:
+        for target in config.prompts.resolved_targets:
+            lead_id(tokenizer, target)
     held_out = evaluation_prompts(config)
     train = build_length_prompts(
         load_seed_prompts(config.prompts, "train"),
@@ -73,7 +77,7 @@ def prepare_inputs(config: Config, run: RunFolder) -> RunInputs:
             f"there are {len(train)} training prompts (requests x targets), and a step takes {needed}",
             "Give more, or lower trainer.per_device_train_batch_size",
         )
-    _same_prompts(run, train, held_out)
+    same_inputs(run, {"training prompts": _digest(train), "held-out prompts": _digest(held_out)})
     limit, plain = completion_limit(config), untouched(config)
     context = max(
         _context_tokens(config, tokenizer, train, limit),
@@ -84,11 +88,16 @@ def prepare_inputs(config: Config, run: RunFolder) -> RunInputs:
 
 
 def _context_tokens(config: Config, tokenizer: LoadedTokenizer, prompts: Sequence[LengthPrompt], limit: int) -> int:
-    return conversation_tokens(config.model, tokenizer, prompt_tasks(config, prompts, samples=1), limit, [Plain()])
+    tasks = prompt_tasks(config, prompts, samples=1)
+    return conversation_tokens(config.model, tokenizer, tasks, limit, [parse_control(asking_control(config))])
 
 
-def _same_versions(run: RunFolder) -> None:
-    """Remember the versions and the machine of a new run; refuse to go on under other versions."""
+def same_versions(run: RunFolder) -> None:
+    """Remember the versions and the machine of a new run; refuse to go on under other versions.
+
+    Raises:
+        RunFolderError: it was begun under others.
+    """
     file, found = run.path / "env.json", environment()
     if file.is_file():
         known, now = json.loads(file.read_text(encoding="utf-8"))["versions"], found["versions"]
@@ -103,17 +112,18 @@ def _same_versions(run: RunFolder) -> None:
         write_json(file, found)
 
 
-def _same_prompts(run: RunFolder, train: Sequence[LengthPrompt], held_out: Sequence[LengthPrompt]) -> None:
-    """Remember the prompts of a new run; refuse others on resume."""
-    found = {name: _digest(prompts) for name, prompts in (("train", train), ("held_out", held_out))}
+def same_inputs(run: RunFolder, found: dict[str, dict[str, Any]]) -> None:
+    """Remember the digests of a new run's inputs by name; refuse others on resume.
+
+    Raises:
+        RunFolderError: it began with others.
+    """
     file = run.path / "prompts.json"
     if not file.is_file():
         write_json(file, found)
     elif (known := json.loads(file.read_text(encoding="utf-8"))) != found:
         changed = " and ".join(name for name in found if known.get(name) != found[name])
-        raise RunFolderError(
-            f"the {changed} prompts are not those that {run.path} began with", "Restore the data, or start a new run"
-        )
+        raise RunFolderError(f"{run.path} began with other {changed}", "Restore the data, or start a new run")
 
 
 def _digest(prompts: Sequence[LengthPrompt]) -> dict[str, Any]:
@@ -128,7 +138,7 @@ def _dataset(config: Config, prompts: Sequence[LengthPrompt]) -> Dataset:
     rows = [
         {
             **p.columns,
-            "prompt": with_system_prompt(p.messages, config.model.system_prompt),
+            "prompt": with_system_prompt(p.request if config.prompts.mlt else p.messages, config.model.system_prompt),
             "target": p.target.to_row(),
             "prompt_id": p.seed_id,
         }

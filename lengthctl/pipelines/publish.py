@@ -31,6 +31,8 @@ def export_model(
         model = model.get_base_model()
     _save_checkpoint(model, state, run.model_dir, resolve_model(config.model.name))
     tokenizer.tokenizer.save_pretrained(run.model_dir)
+    if tokenizer.mlt is not None:
+        tokenizer.mlt.write(run.model_dir)
 
 
 def _save_checkpoint(model: Any, state: dict[str, Any], folder: Path, source: str) -> None:

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Sample",
+    "asking_control",
     "completion_limit",
     "evaluation_sampling",
     "evaluation_seed",
@@ -51,6 +52,11 @@ def evaluation_sampling(config: Config) -> Sampling:
     """How texts of an evaluation are drawn."""
     evaluate = config.evaluate
     return Sampling(temperature=evaluate.temperature, top_p=evaluate.top_p, max_tokens=completion_limit(config))
+
+
+def asking_control(config: Config) -> str:
+    """How a length is put to the model: in words, or by its meta length token."""
+    return "mlt" if config.prompts.mlt else "plain"
 
 
 def evaluation_seed(config: Config) -> int | None:
@@ -203,6 +209,7 @@ def _record(task: Task, scored: Scored, outcome: Outcome, spec: str, key: str) -
         "control": spec,
         "draws": outcome.draws,
         "forced_tokens": outcome.forced_tokens,
+        **({} if outcome.lead is None else {"mlt": outcome.lead}),
         **origin,
     }
 

@@ -33,6 +33,7 @@ _COMPLETION_SHAPED = (
     "ref_per_token_logps",
     "importance_sampling_ratio",
     "tool_mask",
+    "loss_weights",
     "advantages",
 )
 

@@ -68,14 +68,15 @@ class InterruptCheckpoint(TrainerCallback):  # type: ignore[misc]
 
 
 class LiveView(TrainerCallback):  # type: ignore[misc]
-    """One progress line: step, reward, deviation, tokens a second of rollout and training, memory of all processes."""
+    """One progress line: step, reward or loss, deviation, tokens a second of rollout and training, memory of all
+    processes."""
 
     def __init__(self, bar: Bar) -> None:
         self._bar = bar
 
     def on_log(self, args: Any, state: Any, control: Any, logs: dict[str, Any] | None = None, **_: Any) -> None:
         """Show the numbers that matter."""
-        if not logs or "reward" not in logs:
+        if not logs or not ("reward" in logs or "loss" in logs):
             return
         deviation = next(
             (v for k, v in logs.items() if k.endswith("/mean_abs_relative_deviation") and "/target_" not in k), None
@@ -83,7 +84,7 @@ class LiveView(TrainerCallback):  # type: ignore[misc]
         self._bar.update(
             state.global_step,
             total=state.max_steps,
-            reward=logs["reward"],
+            **({"reward": logs["reward"]} if "reward" in logs else {"loss": logs["loss"]}),
             deviation=deviation,
             rollout_tok_s=logs.get("speed/rollout_tokens_per_second"),
             train_tok_s=logs.get("speed/train_tokens_per_second"),

@@ -47,6 +47,7 @@ class LengthTrainer(GRPOTrainer):  # type: ignore[misc]  # TRL is untyped
         micro_batch_tokens: tokens of one forward, padding included; None takes a batch whole.
         overlap: the next step's completions are drawn during the update, from weights one step older than it.
         share_prompts: a group's prompt is computed once where the model allows it (`packing_obstacle` says why not).
+        lead_id: the token that a target puts behind its prompt; it belongs to the prompt and is not trained.
         rollout_log: where every training completion is written, if anywhere.
         say: told of a reward that takes long.
         args, model, train_dataset, eval_dataset, processing_class, callbacks: as TRL's. The datasets need the columns
@@ -66,6 +67,7 @@ class LengthTrainer(GRPOTrainer):  # type: ignore[misc]  # TRL is untyped
         share_prompts: bool = True,
         overlap: bool = False,
         survivor_decay: float | None = None,
+        lead_id: Callable[[Target], int] | None = None,
         rollout_log: RolloutLog | None = None,
         say: Callable[[str], None] = lambda line: None,
         args: GRPOConfig,
@@ -85,6 +87,7 @@ class LengthTrainer(GRPOTrainer):  # type: ignore[misc]  # TRL is untyped
         self._say = say
         self._ahead = Lookahead() if overlap else None
         self._survivor_decay = survivor_decay
+        self._lead_id = lead_id
         # With one update a batch the weights of the update are those of the sampler: the ratio is then read off the
         # training forward itself. With more, TRL computes old logprobs by a forward of its own.
         self._ratio_in_forward = self.num_iterations == 1 and args.steps_per_generation == 1
@@ -130,13 +133,25 @@ class LengthTrainer(GRPOTrainer):  # type: ignore[misc]  # TRL is untyped
             self.vllm_importance_sampling_correction = correction
         more = self.state.global_step + 1 < self.state.max_steps
         if mode == "train" and more and self._ahead is not None and (rows := self._ahead.batch) is not None:
-            ids, *_ = self._tokenize_prompts([row["prompt"] for row in rows])
-            self._generation.begin(ids, _targets(rows), self.num_generations)
+            targets = _targets(rows)
+            ids, *_ = super()._tokenize_prompts([row["prompt"] for row in rows])
+            self._generation.begin(self._led(ids, targets), targets, self.num_generations)
         if mode == "train" and self._survivor_decay is not None:
             batch["advantages"] = self._survivor_advantages(batch["completion_mask"], self._survivor_decay)
         if mode == "train" and self._keep is not None:
             batch = self._keep_informative(batch)
         return batch
+
+    def _tokenize_prompts(self, prompts: list[Any]) -> Any:
+        """Adds: each target's leading token, as a part of the prompt."""
+        ids, *rest = super()._tokenize_prompts(prompts)
+        return (self._led(ids, self._generation.targets), *rest)
+
+    def _led(self, prompts: list[list[int]], targets: Sequence[Target | None]) -> list[list[int]]:
+        if self._lead_id is None:
+            return prompts
+        pairs = zip(prompts, targets, strict=True)
+        return [[*ids, self._lead_id(target)] if target is not None else ids for ids, target in pairs]
 
     def _survivor_advantages(self, mask: torch.Tensor, decay: float) -> torch.Tensor:
         """(B, T), zero where the completion mask is."""

@@ -20,7 +20,7 @@ from lengthctl.prompt_sources import load_seed_prompts
 from lengthctl.prompts import build_length_prompts
 from lengthctl.records import Completion, FinishReason
 from lengthctl.rollout.backend import Request, Sampling
-from lengthctl.trl_fields import TRAINER_DEFAULTS
+from lengthctl.trl_fields import trainer_defaults
 
 PROMPTS, MEMBERS, STEPS = 8, 4, 3
 CAPS = {64: (10, 30, 50), 256: (10, 30, 50, 80, 150)}
@@ -73,7 +73,7 @@ def load(file: Path) -> list[Completion]:
 
 def trainer_args(folder: str, cap: int, **more: Any) -> GRPOConfig:
     """Of both sides."""
-    values = {**TRAINER_DEFAULTS, "num_generations": MEMBERS, "max_completion_length": cap, "max_steps": STEPS}
+    values = {**trainer_defaults("grpo"), "num_generations": MEMBERS, "max_completion_length": cap, "max_steps": STEPS}
     values |= {"save_strategy": "no", "learning_rate": 1e-6, "shuffle_dataset": False}
     return GRPOConfig(**{**values, **more}, output_dir=folder, use_cpu=True, dataloader_pin_memory=False)
 

@@ -69,7 +69,7 @@ def make_trainer(
     from lengthctl.train.generation import PoolGeneration
     from lengthctl.train.ranks import is_main
     from lengthctl.train.rl import LengthTrainer
-    from lengthctl.trl_fields import TRAINER_DEFAULTS
+    from lengthctl.trl_fields import trainer_defaults
 
     torch.manual_seed(0)
     tokenizer = load_tokenizer(ModelConfig(name=BUNDLED)).tokenizer
@@ -80,7 +80,8 @@ def make_trainer(
         {"prompt": [{"role": "user", "content": "a " * i}], "target": target, "prompt_id": str(i)}
         for i in range(1, 5 * requests, 5)
     ]
-    values = {**TRAINER_DEFAULTS, "loss_type": loss_type, "num_generations": 4, "per_device_train_batch_size": batch}
+    values = {**trainer_defaults("grpo"), "loss_type": loss_type, "num_generations": 4}
+    values["per_device_train_batch_size"] = batch
     values.update({"save_steps": 1, "seed": 3, "bf16": False, "max_steps": steps, **options})
     pool: Any = RandomPool() if is_main() else None
     if pool is not None:

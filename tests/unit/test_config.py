@@ -14,7 +14,9 @@ RECIPES = sorted((Path(__file__).parents[2] / "configs").glob("*.yaml"))
 
 @pytest.mark.parametrize("path", RECIPES, ids=lambda p: p.stem)
 def test_every_recipe_loads(path: Path) -> None:
-    assert load_config(path).rewards
+    config = load_config(path)
+    assert bool(config.rewards) == (config.train.method == "grpo")
+    assert (config.data is None) == (config.train.method == "grpo")
 
 
 def test_overrides_reach_sections_and_named_rewards() -> None:
@@ -132,3 +134,26 @@ def test_only_max_steps_may_change() -> None:
     base = load_config(RECIPES[0])
     assert config_digest(base) == config_digest(load_config(RECIPES[0], ["trainer.max_steps=99"]))
     assert config_digest(base) != config_digest(load_config(RECIPES[0], ["run.seed=1"]))
+
+
+@pytest.mark.parametrize(
+    ("overrides", "told"),
+    [
+        (["train.keep_best=1"], "train.keep_best  has no effect with train.method = sft"),
+        (["rewards=[{name: log_ratio}]"], "rewards  have no effect"),
+        (["trainer.packing=true"], "set train.batching"),
+        (["trainer.lerning_rate=1"], "unknown key of TRL's SFTConfig; did you mean learning_rate?"),
+        (["data.mlt=rule"], "no table 'rule'; did you mean ruler?"),
+        (["data.mlt={tokens: [10, 10]}"], "targets rise"),
+        (["data.source=null"], "data.source"),
+        (["trainer.gradient_accumulation_steps=2"], "needs to be 1"),
+        (["data.mlt=null", "train.mlt_weight=2"], "train.mlt_weight  has no effect without data.mlt"),
+        (["train.average_last=3"], "needs trainer.max_steps"),
+        (["train.method=dpo"], "data.mlt  adds tokens by train.method = sft alone"),
+    ],
+)
+def test_faults_of_a_supervised_recipe(overrides: list[str], told: str) -> None:
+    ruler = next(path for path in RECIPES if path.stem == "ruler")
+    with pytest.raises(ConfigError) as caught:
+        load_config(ruler, overrides)
+    assert told in str(caught.value)

@@ -302,3 +302,16 @@ def test_eval_goes_on_under_more_measures_but_not_with_another_source(tmp_path: 
     assert more.exit_code == 0, more.exception
     other = evaluate(tmp_path, out, "prompts.unit=words_unicode")
     assert isinstance(other.exception, RunFolderError)
+
+
+def test_a_model_can_bring_its_own_control(tmp_path: Path) -> None:
+    words = ["m@plain", "m@retry:budget=2,batch=2", "n@home"]
+    settings = ["evaluate.limit=1", "evaluate.samples=1", "prompts.targets=[10]"]
+    out = lengthctl("eval", *words, *settings, *script(tmp_path, {"*": [TEXT]}), "--json")
+    assert out.exit_code == 0, out.exception
+    sides = json.loads(out.stdout)["subjects"]
+    assert {name: (side["model"], side["control"]) for name, side in sides.items()} == {
+        "m@plain": ("m", "plain"),
+        "m@retry:budget=2,batch=2": ("m", "retry:budget=2,batch=2"),
+        "n@home": ("n@home", "plain"),
+    }

@@ -16,7 +16,10 @@ TIERS = [
     {"degeneration", "sentences", "token_rates"},
     {"scoring", "reasoning", "plain_answers", "checking", "checking_worker", "judging"},
     {"rewards"},
-    {"prompts", "prompt_sources", "problem_sources", "models", "config", "trl_fields", "rundir", "progress", "memory"},
+    {
+        *("prompts", "prompt_sources", "problem_sources", "models", "config", "trl_fields", "rundir", "progress"),
+        *("memory", "mlt", "mlt_table", "mlt_template", "mlt_install"),
+    },
     {"rollout", "decode"},
     {"data_gen", "train", "evaluate"},
     {"pipelines"},

@@ -1,0 +1,57 @@
+"""The section of the data that supervised training learns from."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from pydantic import Field, field_validator
+
+from lengthctl.config.section import Section
+from lengthctl.mlt_table import DataRange, MltTable, ruler_table
+from lengthctl.registry import did_you_mean
+
+__all__ = ["DataConfig"]
+
+_TABLES = {"ruler": DataRange.PRIMARY, "paper": DataRange.PAPER, "fm": DataRange.FM}
+
+
+class DataConfig(Section):
+    """Texts to learn from, in TRL's forms: conversations, or prompt and completion."""
+
+    source: str
+    """A .jsonl, .parquet or .csv file, or a hub id; `lengthctl data` writes such files."""
+    subset: str | None = None
+    """Config name of a hub dataset."""
+    split: str = "train"
+    """Split of a hub dataset."""
+    limit: int | None = Field(None, ge=1)
+    """At most so many rows."""
+    form: Literal["completions", "text"] = "completions"
+    """What a row is: a prompt and its completion, of which the completion is learned; or a plain `text`, learned whole
+    and cut at `trainer.max_length` tokens."""
+    pieces: bool = False
+    """Of `form: text`: cut each text into pieces of 2^k + 1 tokens, from 257 up to `trainer.max_length`, and train each
+    step on one length, in the order of `train.curriculum` (dataset decomposition, arXiv 2405.13226)."""
+    shortest_piece: int = Field(8, ge=1, le=20)
+    """Of `pieces`: k of the shortest, 8 in the paper; texts below that length vanish."""
+    mlt: str | dict[str, Any] | None = None
+    """Meta length tokens in front of the completions: Ruler's table by the ranges of its code (`ruler`), of its paper's
+    table 3 (`paper`), or one that gives every text a token (`fm`); or a table of your own, as `unit` and `tokens`. Rows
+    that bring their token keep it; others get that of their length, or are dropped where no range holds it. None: no
+    tokens."""
+
+    @field_validator("mlt")
+    @classmethod
+    def _table_can_be_built(cls, mlt: str | dict[str, Any] | None) -> str | dict[str, Any] | None:
+        if isinstance(mlt, dict):
+            MltTable.parse(mlt)
+        elif mlt is not None and mlt not in _TABLES:
+            raise ValueError(f"no table {mlt!r}{did_you_mean(mlt, _TABLES)}")
+        return mlt
+
+    @property
+    def mlt_table(self) -> MltTable | None:
+        """The table of `mlt`."""
+        if self.mlt is None:
+            return None
+        return MltTable.parse(self.mlt) if isinstance(self.mlt, dict) else ruler_table(_TABLES[self.mlt])

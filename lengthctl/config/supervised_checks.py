@@ -1,0 +1,59 @@
+"""Faults of a recipe that learns from texts or pairs, which only several settings together show."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from lengthctl.config.sections import Config, TrainConfig
+from lengthctl.errors import Problem
+
+__all__ = ["supervised_problems"]
+
+_SHARED = {"method", "release_memory", "average_last"}
+_USED = {
+    "sft": _SHARED | {"batching", "batch_tokens", "curriculum", "loss_weighting", "mlt_weight", "micro_batch_tokens"},
+    "dpo": _SHARED,
+}
+
+
+def supervised_problems(config: Config) -> Iterator[Problem]:
+    """Every fault of a recipe with `train.method` sft or dpo."""
+    method, train = config.train.method, config.train
+    if config.data is None:
+        yield Problem("data", f"is needed with train.method = {method}: data.source names the texts")
+    if config.rewards:
+        yield Problem("rewards", f"have no effect with train.method = {method}")
+    if config.rollout.reward_stop != "off":
+        yield Problem("rollout.reward_stop", f"has no effect with train.method = {method}")
+    for key, field in TrainConfig.model_fields.items():
+        if key not in _USED[method] and getattr(train, key) != field.default:
+            yield Problem(f"train.{key}", f"has no effect with train.method = {method}")
+    if train.average_last is not None and config.trainer.get("max_steps", -1) < 1:
+        yield Problem("train.average_last", f"needs trainer.max_steps with train.method = {method}")
+    yield from _sft(config) if method == "sft" else _dpo(config)
+
+
+def _sft(config: Config) -> Iterator[Problem]:
+    train, data = config.train, config.data
+    if data is not None and data.form == "text" and data.mlt is not None:
+        yield Problem("data.mlt", "has no effect with data.form = text, which has no completions")
+    if data is not None and data.pieces and (data.form != "text" or train.batching != "buckets"):
+        yield Problem("data.pieces", "needs data.form = text and train.batching = buckets")
+    if train.curriculum != TrainConfig.model_fields["curriculum"].default and not (data is not None and data.pieces):
+        yield Problem("train.curriculum", "has no effect without data.pieces")
+    if train.batching != "buckets" and train.batch_tokens != TrainConfig.model_fields["batch_tokens"].default:
+        yield Problem("train.batch_tokens", f"has no effect with train.batching = {train.batching}")
+    if train.batching == "buckets" and "per_device_train_batch_size" in config.trainer:
+        why = "has no effect with train.batching = buckets, which fills train.batch_tokens"
+        yield Problem("trainer.per_device_train_batch_size", why)
+    if config.trainer.get("gradient_accumulation_steps", 1) != 1:
+        remedy = "raise per_device_train_batch_size instead; train.micro_batch_tokens bounds its memory"
+        yield Problem("trainer.gradient_accumulation_steps", f"needs to be 1 with train.method = sft: {remedy}")
+    if config.data is not None and config.data.mlt is None and train.mlt_weight != 1.0:
+        yield Problem("train.mlt_weight", "has no effect without data.mlt")
+
+
+def _dpo(config: Config) -> Iterator[Problem]:
+    if config.data is not None and config.data.mlt is not None:
+        why = "adds tokens by train.method = sft alone: start from a model that has them, with prompts.mlt=true"
+        yield Problem("data.mlt", why)

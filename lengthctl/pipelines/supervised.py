@@ -1,0 +1,184 @@
+"""One supervised run: measure the untouched model, learn from texts or pairs, measure again, compare, export."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from lengthctl.decode.build import parse_control
+from lengthctl.evaluate.environment import measure_bf16_gflops
+from lengthctl.evaluate.report import write_report
+from lengthctl.memory import MemoryMonitor
+from lengthctl.models import load_tokenizer
+from lengthctl.pipelines.before import evaluate_before, is_measured
+from lengthctl.pipelines.drawing import conversation_tokens
+from lengthctl.pipelines.evaluation import send_adapter, untouched
+from lengthctl.pipelines.publish import export_model, push_model, write_card
+from lengthctl.pipelines.run_summary import minutes, process_seconds, run_summary
+from lengthctl.pipelines.sampling import (
+    Sample,
+    asking_control,
+    completion_limit,
+    prompt_tasks,
+    sample_prompts,
+    write_samples,
+)
+from lengthctl.pipelines.suites import evaluation_prompts
+from lengthctl.pipelines.supervised_trainers import Prepared, check_data, prepare
+from lengthctl.pipelines.train_loop import train_resumably
+from lengthctl.prompts import LengthPrompt
+from lengthctl.rundir import write_json
+from lengthctl.train.ranks import from_main, is_main
+from lengthctl.train.trained_state import trained_state
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from lengthctl.config import Config
+    from lengthctl.progress import Narrator
+    from lengthctl.rundir import RunFolder
+
+__all__ = ["run_supervised"]
+
+
+def run_supervised(
+    config: Config, run: RunFolder, narrator: Narrator, *, push: str | None = None
+) -> dict[str, Any] | None:
+    """The whole run in its folder; goes on from the last checkpoint and finished evaluation found there.
+
+    Args:
+        config: a checked config with `train.method` sft or dpo.
+        run: an open run folder.
+        narrator: where progress goes.
+        push: hub repository to upload `model/` to, with the user's own login.
+
+    Returns:
+        What `summary.json` holds; None in trainer processes other than the first, which only train.
+    """
+    narrator.stages["start"] = narrator.stages.get("start", 0.0) + process_seconds()
+    os.environ.setdefault("TRL_EXPERIMENTAL_SILENCE", "1")
+    if not is_main():
+        from_main(lambda: None)  # the data are checked, and their digest kept, by the first
+        trained_state(_train(config, run, narrator)[0])
+        return None
+    summary = _lead(config, run, narrator)
+    write_json(run.summary, summary)
+    write_card(run, summary)
+    write_report(run.path)
+    if push is not None:
+        push_model(run.model_dir, push)
+    return summary
+
+
+def _lead(config: Config, run: RunFolder, narrator: Narrator) -> dict[str, Any]:
+    """The first trainer process's part: everything but the last files."""
+    monitor = MemoryMonitor()
+    monitor.start()
+    try:
+        with narrator.stage("prepare"):
+            gflops = measure_bf16_gflops()
+            held_out = evaluation_prompts(config)
+            counts = check_data(config, run).counts
+            narrator.say("data: " + ", ".join(f"{name} {number}" for name, number in counts.items()))
+            from_main(lambda: None)
+        before, variants = _before(config, run, held_out, narrator)
+        with narrator.stage("train"):
+            trainer, prepared = _train(config, run, narrator)
+        with narrator.stage("export"):
+            state = trained_state(trainer)
+            assert state is not None
+            export_model(config, run, trainer, prepared.tokenizer, state)
+            del trainer, state, prepared
+        after = _after(config, run, held_out, narrator)
+    finally:
+        peak = monitor.stop()
+    facts = {
+        "before_variants": variants,
+        "data": counts,
+        "control": _control(config),
+        "minutes": minutes(narrator.stages),
+        "peak_memory_gib": round(peak, 2),
+        "gflops_bf16": round(gflops, 1),
+    }
+    return run_summary(config, before, after, facts)
+
+
+def _before(
+    config: Config, run: RunFolder, held_out: Sequence[LengthPrompt], narrator: Narrator
+) -> tuple[list[Sample], dict[str, Any]]:
+    from lengthctl.rollout.cluster import disconnect
+    from lengthctl.rollout.open import open_pool
+
+    if is_measured(run):
+        run.begin()
+        return evaluate_before(config, run, None, held_out, narrator)
+    plain = untouched(config)
+    kinds = [config] if plain.model == config.model else [config, plain]
+    room = max(_room(kind, held_out, asking_control(kind)) for kind in kinds)
+    try:
+        with narrator.stage("engine"):
+            pool = open_pool(config, load_tokenizer(config.model), context_tokens=room, say=narrator.say)
+        try:
+            if config.model.adapter is not None:
+                send_adapter(config, pool)
+            run.begin()
+            with narrator.stage("before"):
+                return evaluate_before(config, run, pool, held_out, narrator)
+        finally:
+            pool.close()
+    finally:
+        disconnect()
+
+
+def _room(config: Config, prompts: Sequence[LengthPrompt], control: str) -> int:
+    tokenizer, limit = load_tokenizer(config.model), completion_limit(config)
+    tasks = prompt_tasks(config, prompts, samples=1)
+    return conversation_tokens(config.model, tokenizer, tasks, limit, [parse_control(control)])
+
+
+def _control(config: Config) -> str:
+    """Under which the trained model is measured."""
+    return "mlt" if config.data is not None and config.data.mlt is not None else asking_control(config)
+
+
+def _train(config: Config, run: RunFolder, narrator: Narrator) -> tuple[Any, Prepared]:
+    """Train from the last checkpoint, or from the start."""
+    from transformers import PrinterCallback, set_seed
+
+    set_seed(config.run.seed)  # a new adapter's weights are drawn
+    prepared = prepare(config, run, narrator.say)
+
+    def build(callbacks: list[Any], checkpoint: Path | None) -> Any:
+        trainer = prepared.build(callbacks, checkpoint)
+        trainer.remove_callback(PrinterCallback)  # it prints each log on stdout; the live view shows them
+        return trainer
+
+    average = config.train.average_last
+    trainer = train_resumably(run, narrator, max_steps=prepared.max_steps, average_last=average, build=build)
+    return trainer, prepared
+
+
+def _after(config: Config, run: RunFolder, held_out: Sequence[LengthPrompt], narrator: Narrator) -> list[Sample]:
+    """The exported model, in an engine of its own: its vocabulary may be larger than the untouched one's."""
+    from lengthctl.rollout.cluster import disconnect
+    from lengthctl.rollout.open import open_pool
+
+    changes = {"name": str(run.model_dir), "adapter": None, "lora": None, "chat_template": None}
+    trained = config.model_copy(update={"model": config.model.model_copy(update=changes)})
+    tokenizer, spec = load_tokenizer(trained.model), _control(config)
+    try:
+        with narrator.stage("engine"):
+            room = _room(trained, held_out, spec)
+            pool = open_pool(trained, tokenizer, context_tokens=room, say=narrator.say)
+        try:
+            with narrator.stage("after"):
+                after = sample_prompts(
+                    trained, pool, tokenizer, held_out, narrator, "after", control=parse_control(spec), spec=spec
+                )
+        finally:
+            pool.close()
+    finally:
+        disconnect()
+    write_samples(run.path / "samples" / "after.jsonl", after)
+    return after

@@ -1,0 +1,121 @@
+"""The trainers that learn from texts and from pairs, over the model and the data of a run."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from lengthctl.mlt import MltRecord, MltTable, template_hash
+from lengthctl.mlt_install import install
+from lengthctl.mlt_template import with_mlt
+from lengthctl.models import LoadedTokenizer, load_policy, load_tokenizer
+from lengthctl.pipelines.supervised_inputs import TrainData, load_pairs, load_train_data
+from lengthctl.train.settings import build_dpo_config, build_sft_config
+
+if TYPE_CHECKING:
+    from lengthctl.config import Config
+    from lengthctl.rundir import RunFolder
+
+__all__ = ["Prepared", "check_data", "prepare"]
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """All that training needs but its callbacks."""
+
+    tokenizer: LoadedTokenizer
+    data: TrainData
+    max_steps: int
+    """Of the whole training; 0 or less where only the trainer knows."""
+    build: Callable[[list[Any], Path | None], Any]
+    """The trainer, from its callbacks and the checkpoint that it goes on from."""
+
+
+def check_data(config: Config, run: RunFolder) -> TrainData:
+    """The data without the model, before minutes are spent on it.
+
+    Raises:
+        DataError, ModelError, RunFolderError: what `prepare` would find in them.
+    """
+    tokenizer = load_tokenizer(config.model)
+    if config.train.method == "dpo":
+        return load_pairs(config, run, tokenizer)
+    table = _table(config)
+    placeholders = {} if table is None else dict.fromkeys((token.name for token in table.tokens), 0)
+    limit = build_sft_config(config, run).max_length
+    return load_train_data(config, run, tokenizer, placeholders, limit, keep_digest=False)
+
+
+def prepare(config: Config, run: RunFolder, say: Callable[[str], None]) -> Prepared:
+    """Load the model and the data.
+
+    Raises:
+        ConfigError: TRL refuses an option.
+        DataError: the data cannot be read, or nothing is left to learn from.
+        ModelError: the model or its template cannot be used.
+        RunFolderError: a resumed run began with other data or versions.
+    """
+    return _preference(config, run) if config.train.method == "dpo" else _supervised(config, run, say)
+
+
+def _supervised(config: Config, run: RunFolder, say: Callable[[str], None]) -> Prepared:
+    from lengthctl.train.sft import LengthSFTTrainer
+    from lengthctl.train.supervised_rows import CompletionCollator
+
+    args, table = build_sft_config(config, run), _table(config)
+    tokenizer = load_tokenizer(config.model)
+    inner = tokenizer.tokenizer
+    model = load_policy(config.model, None if table is None else lambda found: install(found, inner, table))
+    tokenizer = tokenizer if table is None else _marked(tokenizer, table)
+    lead_ids = {} if tokenizer.mlt is None or table is None else {t.name: i for i, t in tokenizer.mlt.by_id.items()}
+    data = load_train_data(config, run, tokenizer, lead_ids, args.max_length)
+    by_sequence = config.train.loss_weighting == "sequences"
+    collator = CompletionCollator(frozenset(lead_ids.values()), config.train.mlt_weight, by_sequence)
+
+    def build(callbacks: list[Any], _: Path | None) -> Any:
+        trainer = LengthSFTTrainer(
+            model=model,
+            args=args,
+            train_dataset=data.rows,
+            processing_class=inner,
+            callbacks=callbacks,
+            collator=collator,
+            batching=config.train.batching,
+            batch_tokens=config.train.batch_tokens,
+            curriculum=config.train.curriculum if config.data is not None and config.data.pieces else None,
+            micro_batch_tokens=config.train.micro_batch_tokens,
+        )
+        if config.train.batching == "packed" and trainer.packing_obstacle is not None:
+            say(f"rows are padded: {trainer.packing_obstacle}")
+        return trainer
+
+    return Prepared(tokenizer, data, args.max_steps, build)
+
+
+def _preference(config: Config, run: RunFolder) -> Prepared:
+    from trl import DPOTrainer
+
+    args = build_dpo_config(config, run)
+    tokenizer = load_tokenizer(config.model)
+    model, data = load_policy(config.model), load_pairs(config, run, tokenizer)
+
+    def build(callbacks: list[Any], _: Path | None) -> Any:
+        inner = tokenizer.tokenizer
+        return DPOTrainer(model=model, args=args, train_dataset=data.rows, processing_class=inner, callbacks=callbacks)
+
+    return Prepared(tokenizer, data, args.max_steps, build)
+
+
+def _table(config: Config) -> MltTable | None:
+    assert config.data is not None
+    return config.data.mlt_table
+
+
+def _marked(tokenizer: LoadedTokenizer, table: MltTable) -> LoadedTokenizer:
+    """With the table's record, and a template that takes `target_words`."""
+    inner = tokenizer.tokenizer
+    inner.chat_template = with_mlt(inner.chat_template, table)
+    ids = tuple(int(inner.convert_tokens_to_ids(token.text)) for token in table.tokens)
+    return replace(tokenizer, mlt=MltRecord(table, ids, "en", template_hash(inner.chat_template)))
