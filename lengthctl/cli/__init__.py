@@ -9,7 +9,10 @@ from lengthctl.cli import comparing, writing
 from lengthctl.cli import score
 
 # isort: split
+from lengthctl.cli import data
+
+# isort: split
 from lengthctl.cli import browse
 from lengthctl.cli.app import app, main
 
-__all__ = ["app", "browse", "comparing", "jobs", "main", "score", "writing"]
+__all__ = ["app", "browse", "comparing", "data", "jobs", "main", "score", "writing"]

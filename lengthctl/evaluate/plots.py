@@ -18,6 +18,8 @@ CLIP = 2.0
 """Relative deviation beyond which the distribution is not drawn; below it ends at -1, the empty text."""
 _MAX_POINTS = 3000
 """Completions drawn over all panels; more are thinned evenly."""
+_SHORT_LABEL = 24
+"""Characters of a name that can stand beside another below a figure."""
 _SMALL, _LARGE = (3.6, 2.7), (4.8, 3.7)
 
 
@@ -74,7 +76,7 @@ def deviation_figure(sides: Mapping[str, Sequence[float]]) -> str:
         axis.yaxis.set_major_formatter(PercentFormatter(1, symbol=""))
         axis.set_xlabel("relative deviation (%); below 0: too short")
         axis.set_ylabel("completions up to it (%)")
-        figure.legend(loc="outside lower center", ncols=2, fontsize=9)
+        _outside_legend(figure)
         return figure_svg(figure, "Distribution of the relative deviation")
 
 
@@ -110,7 +112,7 @@ def pareto_figure(points: Sequence[Mark], cost: str, value: str, *, higher_is_be
         axis.yaxis.set_major_formatter(PercentFormatter(1, symbol=""))
         axis.set_xlabel(cost)
         axis.set_ylabel(value)
-        figure.legend(loc="outside lower center", ncols=2, fontsize=9)
+        _outside_legend(figure)
         return figure_svg(figure, f"{value} against {cost}")
 
 
@@ -134,6 +136,13 @@ def curve_figures(records: Sequence[Mapping[str, Any]], names: Mapping[str, str]
             axis.legend()
             out.append(figure_svg(figure, f"{label} over training"))
     return out
+
+
+def _outside_legend(figure: Any) -> None:
+    """Below the axes: in two columns where the names are short enough for the figure's width."""
+    labels = [label for axis in figure.axes for label in axis.get_legend_handles_labels()[1]]
+    columns = 2 if max(map(len, labels), default=0) <= _SHORT_LABEL else 1
+    figure.legend(loc="outside lower center", ncols=columns, fontsize=9)
 
 
 def _figure(size: tuple[float, float]) -> tuple[Any, Any]:

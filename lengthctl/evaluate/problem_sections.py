@@ -44,51 +44,61 @@ def problem_sections(summary: Summary) -> list[Section]:
         (levels_table(summary.reasoning, _PLOTTED),),
         "Upper left is better; lines are 95 % intervals. Joined: sides that no other beats on both counts.",
     )
-    found = (_by_side(summary.raw), _by_difficulty(summary.raw), _changes(summary.raw), _equal_accuracy(summary.raw))
-    tables = tuple(table for table in found if table is not None)
+    parts = {
+        "Problems by side": _by_side(summary.raw),
+        "Problems by difficulty": _by_difficulty(summary.raw),
+        "Problems: change against the first side, on the same ones": _changes(summary.raw),
+        "Tokens a completion at equal accuracy, by method": _equal_accuracy(summary.raw),
+    }
     note = "95 % intervals, bootstrap over problems. A text that the limit ended is not correct."
-    return [plot, Section("Problems by side", tables=tables, note=note)] if tables else [plot]
+    return [plot, *(Section(title, tables=(table,), note=note) for title, table in parts.items() if table is not None)]
 
 
 def _by_side(raw: Mapping[str, Any]) -> Table | None:
     sides = {name: side["overall"] for name, side in _mapping(raw.get("problems")).items()}
     passes = sorted({key for level in sides.values() for key in level if key.startswith("pass_at_")}, key=len)
     shown_as = [*_MEASURES, *(Measure(key, f"pass@{key.rpartition('_')[2]} %") for key in passes if key != "pass_at_1")]
-    return _table("side", sides, shown_as, "")
+    return _table("side", sides, shown_as)
 
 
 def _by_difficulty(raw: Mapping[str, Any]) -> Table | None:
-    levels = {
-        f"{label} / {name}": level
-        for name, side in _mapping(raw.get("problems")).items()
-        for label, level in _mapping(side.get("by_difficulty")).items()
-    }
-    return _table("difficulty / side", dict(sorted(levels.items())), _MEASURES[:2], "By difficulty")
+    sides = {name: _mapping(side.get("by_difficulty")) for name, side in _mapping(raw.get("problems")).items()}
+    rows = [
+        (
+            Cell(label),
+            Cell(shown(name, 60)),
+            *(metric_cell(parse_level(by[label]).get(m.key), m) for m in _MEASURES[:2]),
+        )
+        for label in sorted({label for by in sides.values() for label in by}, key=float)
+        for name, by in sides.items()
+        if label in by
+    ]
+    return Table(("difficulty", "side", *(m.title for m in _MEASURES[:2])), tuple(rows), labels=2) if rows else None
 
 
 def _changes(raw: Mapping[str, Any]) -> Table | None:
     sides = _mapping(raw.get("problem_differences"))
     scores = sorted({key for side in sides.values() for key in side if key.startswith("aes_")})
     weighed = [Measure(key, f"efficiency score ({', '.join(key.split('_')[1:])})", 1) for key in scores]
-    return _table("side", sides, (*_CHANGES, *weighed), "Against the first side, on the same problems", signed=True)
+    return _table("side", sides, (*_CHANGES, *weighed), signed=True)
 
 
 def _equal_accuracy(raw: Mapping[str, Any]) -> Table | None:
     levels = _mapping(raw.get("tokens_at_equal_accuracy"))
     methods = sorted({name for level in levels.values() for name in level})
     measures = [Measure(name, shown(name, 60), 1) for name in methods]
-    return _table("accuracy %", levels, measures, "Tokens a completion at equal accuracy, by method")
+    return _table("accuracy %", levels, measures)
 
 
 def _table(
-    what: str, raw_levels: Mapping[str, Any], measures: Sequence[Measure], title: str, *, signed: bool = False
+    what: str, raw_levels: Mapping[str, Any], measures: Sequence[Measure], *, signed: bool = False
 ) -> Table | None:
     """A row a level, a column a measure that some level has."""
     levels: dict[str, Level] = {shown(name, 60): parse_level(level) for name, level in raw_levels.items()}
     kept = [m for m in measures if any(m.key in level for level in levels.values())]
     cell = difference_cell if signed else metric_cell
     rows = [(Cell(name), *(cell(level.get(m.key), m) for m in kept)) for name, level in levels.items()]
-    return Table((what, *(m.title for m in kept)), tuple(rows), title=title) if rows and kept else None
+    return Table((what, *(m.title for m in kept)), tuple(rows)) if rows and kept else None
 
 
 def _mapping(value: Any) -> Mapping[str, Any]:

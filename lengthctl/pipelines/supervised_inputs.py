@@ -104,9 +104,9 @@ def _text_rows(
 ) -> list[TrainRow]:
     """Texts with their end, cut; the first token of a row only leads to the others."""
     rows = []
-    for place, (_, row) in enumerate(islice(read_rows(data.source, data.subset, data.split), data.limit), 1):
+    for where, row in islice(read_rows(data.source, data.subset, data.split), data.limit):
         if not isinstance(text := row.get("text"), str):
-            raise DataError(f"{data.source}, row {place}: no `text`", "data.form = text learns from a column `text`")
+            raise DataError(f"{where}: no `text`", "data.form = text learns from a column `text`")
         ids = (*tokenizer.encode(text), int(tokenizer.tokenizer.eos_token_id))
         if data.pieces:
             longest = (max_length or len(ids)).bit_length() - 1
@@ -131,9 +131,8 @@ def load_pairs(config: Config, run: RunFolder, tokenizer: LoadedTokenizer) -> Tr
     same_versions(run)
     rows = []
     data = config.data
-    for place, (_, row) in enumerate(islice(read_rows(data.source, data.subset, data.split), data.limit), 1):
+    for where, row in islice(read_rows(data.source, data.subset, data.split), data.limit):
         if missing := [key for key in ("prompt", "chosen", "rejected") if not isinstance(row.get(key), list)]:
-            where = f"{config.data.source}, row {place}"
             raise DataError(
                 f"{where}: no messages in {', '.join(missing)}", "Give pairs as `lengthctl data pairs` writes them"
             )

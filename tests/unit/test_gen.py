@@ -217,7 +217,9 @@ def test_problems_are_answered_beside_the_prompts(tmp_path: Path) -> None:
     assert summary["reasoning"]["plain"]["accuracy"]["value"] == 0.5
     rows = [json.loads(line) for line in (out / "problems" / "plain.jsonl").read_text().splitlines()]
     assert [row["status"] for row in rows] == ["wrong", "correct", "wrong", "correct"]
-    assert "accuracy" in (out / "report.html").read_text()
+    page = (out / "report.html").read_text()
+    assert "Problems by side" in page
+    assert "Problems by difficulty" in page
 
 
 @pytest.mark.parametrize("suite", ["tlg", "tlg_open", "longbench_write"])

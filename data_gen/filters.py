@@ -1,0 +1,118 @@
+"""Why a row of instruction data is not used: one small pure function a reason. None means that nothing is wrong."""
+
+from __future__ import annotations
+
+import re
+import zlib
+from collections.abc import Callable
+from enum import StrEnum
+
+from lengthctl.data_gen.length_demands import find_length_demands
+from lengthctl.degeneration import is_finished, repetition
+from lengthctl.records import FinishReason
+
+__all__ = ["DropReason", "asks_for_length", "compression", "empty", "repetitive", "too_long", "unfinished"]
+
+
+class DropReason(StrEnum):
+    """Why a row is left out; `meaning` says it to a reader of the dataset card."""
+
+    NO_COMPLETION = "no_completion"
+    NO_PROMPT = "no_prompt"
+    NOT_TEXT = "not_text"
+    EMPTY = "empty"
+    LENGTH_DEMAND = "length_demand"
+    CONTAMINATED = "contaminated"
+    UNFINISHED = "unfinished"
+    REPETITIVE = "repetitive"
+    OUTSIDE_BANDS = "outside_bands"
+    TOO_LONG = "too_long"
+    EXACT_DUPLICATE = "exact_duplicate"
+    NEAR_DUPLICATE = "near_duplicate"
+    OVER_QUOTA = "over_quota"
+
+    @property
+    def meaning(self) -> str:
+        """One phrase."""
+        return _MEANINGS[self]
+
+
+_MEANINGS = {
+    DropReason.NO_COMPLETION: "no completion, or an empty one",
+    DropReason.NO_PROMPT: "no request by the user before the completion",
+    DropReason.NOT_TEXT: "a turn that is no text (a tool call, half a surrogate pair) or of another role",
+    DropReason.EMPTY: "a completion without a letter or digit",
+    DropReason.LENGTH_DEMAND: "the prompt asks for a length itself",
+    DropReason.CONTAMINATED: "the prompt holds one of the evaluation",
+    DropReason.UNFINISHED: "the completion was cut, or ends inside a sentence",
+    DropReason.REPETITIVE: "the completion repeats itself",
+    DropReason.OUTSIDE_BANDS: "no class takes its length",
+    DropReason.TOO_LONG: "more tokens than a training row may have",
+    DropReason.EXACT_DUPLICATE: "same prompt and completion as a row that is used, but for case and punctuation",
+    DropReason.NEAR_DUPLICATE: "nearly the completion of a row that is used",
+    DropReason.OVER_QUOTA: "its class was full",
+}
+
+_LIST_ITEM = re.compile(r"\s*(?:[-*+\u2022\u2013\u00b7|>]|\(?(?:\d{1,3}|[a-zA-Z]|[ivx]{1,4})[.):])\s*\S")
+_BRACKETS = re.compile(r"[()\[\]{}]")
+_SHORT_WORDS = 20
+_OPEN_END = re.compile(
+    r"(?:[,:\u2013\u2014-]|\b(?:a|an|the|and|or|but|of|to|in|on|at|for|with|by|from|as|is|are|was|were|that|which))$",
+    re.IGNORECASE,
+)
+_HEAD_BYTES = 1 << 15
+
+
+def empty(text: str) -> DropReason | None:
+    """The completion has no letter and no digit."""
+    return None if any(map(str.isalnum, text)) else DropReason.EMPTY
+
+
+def unfinished(text: str, finish: FinishReason | None = None) -> DropReason | None:
+    """The completion was cut, by `finish` where that is known: anything but the model's own end counts as cut, and so
+    does a control's inside a sentence.
+
+    Where it is not known, a text is finished when it ends in a sentence mark, a list item, a row of a table or a closed
+    code block, or when its last line has at most 20 words and neither ends in a comma, colon, dash or a small word that
+    cannot end a phrase (names, titles, formulas and signatures stand so). Ours, for English; a cut behind a whole line
+    is not seen. Brackets are not looked at, as `degeneration.is_finished` does: people write "1)".
+    """
+    if finish is FinishReason.CLOSED:  # a control ended it, on a sentence where it could
+        return None if is_finished(text) else DropReason.UNFINISHED
+    if finish is not None:
+        return None if finish is FinishReason.EOS else DropReason.UNFINISHED
+    if text.count("```") % 2:
+        return DropReason.UNFINISHED
+    last = text.rstrip().rpartition("\n")[2].strip()
+    if is_finished(_BRACKETS.sub("", last)) or last.endswith("```") or _LIST_ITEM.match(last):
+        return None
+    return DropReason.UNFINISHED if _OPEN_END.search(last) or len(last.split()) > _SHORT_WORDS else None
+
+
+def repetitive(text: str, *, max_share: float = 0.3, max_compression: float = 5.0) -> DropReason | None:
+    """The share of repeated word trigrams is above `max_share`, or the text compresses by more than `max_compression`.
+
+    Ours. Prose of 50 to 2,000 words repeats 0 to 10 % of its trigrams and compresses by 1.2 to 2.8, long tables and
+    code by up to 4.5. The second limit sees what has no words: repeated symbols, or a language without blanks.
+    """
+    if repetition(text) > max_share or compression(text) > max_compression:
+        return DropReason.REPETITIVE
+    return None
+
+
+def compression(text: str) -> float:
+    """Bytes of the text over those that zlib (level 6) needs for it, >= 0; the larger one of its first 32 KiB and its
+    last, so that long texts compare with short ones."""
+    data = text.encode("utf-8", "surrogatepass")
+    ends = (data,) if len(data) <= _HEAD_BYTES else (data[:_HEAD_BYTES], data[-_HEAD_BYTES:])
+    return max(len(part) / len(zlib.compress(part)) for part in ends)
+
+
+def too_long(text: str, max_tokens: int, count: Callable[[str], int]) -> DropReason | None:
+    """`count` gives the text more than `max_tokens`. Without the tokens that a chat template adds."""
+    return DropReason.TOO_LONG if count(text) > max_tokens else None
+
+
+def asks_for_length(prompt: str) -> DropReason | None:
+    """The prompt names a length of its answer; see `length_demands`."""
+    return DropReason.LENGTH_DEMAND if find_length_demands(prompt) else None

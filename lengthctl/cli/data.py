@@ -1,0 +1,144 @@
+"""The verbs that make training data: `data ruler` and `data pairs`."""
+
+from __future__ import annotations
+
+import shlex
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from lengthctl.cli.app import AsJson, app, emit
+from lengthctl.errors import ConfigError, DataError, Problem
+
+if TYPE_CHECKING:
+    from lengthctl.data_gen.decontamination import Contamination
+    from lengthctl.mlt_table import MltTable
+
+__all__: list[str] = []
+
+data = typer.Typer(help="Make training data: rows with meta length tokens, pairs by length.", no_args_is_help=True)
+app.add_typer(data, name="data")
+
+Out = Annotated[Path, typer.Option(help="Folder for the data and their card; an interrupted command goes on there.")]
+Seed = Annotated[int, typer.Option(min=0, help="Of every choice.")]
+Against = Annotated[
+    list[str] | None,
+    typer.Option(help="Prompts of an evaluation, which no row may hold; the built-in held-out ones always count."),
+]
+
+
+@data.command()
+def ruler(
+    sources: Annotated[list[str], typer.Argument(metavar="SOURCE...", help="JSONL, CSV, Parquet, or hub ids.")],
+    out: Out,
+    hindsight: Annotated[
+        bool,
+        typer.Option("--hindsight", help="The sources are the model's own texts, from gen, sample or eval."),
+    ] = False,
+    table: Annotated[str, typer.Option(help="Ranges of the tokens: ruler, paper, or fm.")] = "ruler",
+    cap: Annotated[int, typer.Option(min=1, help="Rows of each token at most.")] = 20_000,
+    ordered: Annotated[bool, typer.Option("--ordered", help="Fill source by source, as Ruler's code does.")] = False,
+    strip_lengths: Annotated[
+        bool, typer.Option("--strip-lengths", help="Take lengths out of prompts that name one; else such rows go.")
+    ] = False,
+    split: Annotated[str, typer.Option(help="Split of hub datasets.")] = "train",
+    controls: Annotated[
+        bool, typer.Option("--controls", help="Also the same rows without tokens, and with the length in words.")
+    ] = False,
+    against: Against = None,
+    seed: Seed = 0,
+    as_json: AsJson = False,
+) -> None:
+    """Rows that begin with the token of their own length: measured, filtered, balanced, with a card."""
+    from lengthctl.data_gen.balance import Fill
+    from lengthctl.data_gen.hindsight import read_samples
+    from lengthctl.data_gen.instruction_data import read_instructions
+    from lengthctl.data_gen.ruler import RulerSettings, build_ruler_data
+    from lengthctl.progress import Narrator
+
+    settings = RulerSettings(
+        seed=seed,
+        cap=cap,
+        fill=Fill.ORDERED if ordered else Fill.MIXED,
+        length_demands="strip" if strip_lengths else "drop",
+        controls=("vanilla", "worded") if controls else (),
+    )
+    read = [read_samples(s) if hindsight else read_instructions(s, split=split) for s in sources]
+    narrator = Narrator()
+    with narrator.bar(0, "rows measured") as bar:
+        facts = build_ruler_data(
+            read,
+            _table(table),
+            settings,
+            out,
+            contamination=_contamination(against),
+            command=shlex.join(["lengthctl", *sys.argv[1:]]),
+            on_row=bar.update,
+        )
+    _told(facts.to_row(), out, as_json)
+
+
+@data.command()
+def pairs(
+    sources: Annotated[list[Path], typer.Argument(metavar="FILE...", help="Texts that gen, sample or eval wrote.")],
+    out: Out,
+    kind: Annotated[
+        str,
+        typer.Option(help="adherence (a hit over a miss), hindsight (each text under its own length), score."),
+    ] = "hindsight",
+    mlt: Annotated[str | None, typer.Option(help="Ask by tokens: ruler, paper or fm; else in words.")] = None,
+    per_prompt: Annotated[int, typer.Option(min=1, help="Pairs a prompt and length at most.")] = 2,
+    seed: Seed = 0,
+    as_json: AsJson = False,
+) -> None:
+    """Pairs of a better and a worse text for a length, in TRL's preference form."""
+    from lengthctl.data_gen.preference_pairs import adherence_pairs, hindsight_pairs, score_pairs, write_pairs
+    from lengthctl.data_gen.preference_rules import PairRules
+    from lengthctl.data_gen.preference_texts import read_texts
+
+    makers = {"adherence": adherence_pairs, "hindsight": hindsight_pairs, "score": score_pairs}
+    if kind not in makers:
+        from lengthctl.registry import did_you_mean
+
+        raise ConfigError("data pairs", [Problem("--kind", f"there is no {kind!r}{did_you_mean(kind, makers)}")])
+    rules = PairRules(seed=seed, per_prompt=per_prompt, table=None if mlt is None else _table(mlt))
+    texts, unread = read_texts(sources)
+    found = makers[kind](texts, rules)
+    if not found.pairs:
+        raise DataError(f"the texts give no pair ({kind})", "Draw more texts a prompt, or at more lengths")
+    _told(write_pairs([found], out, rules, unread=unread), out, as_json)
+
+
+def _table(name: str) -> MltTable:
+    from lengthctl.config import DataConfig
+
+    try:
+        table = DataConfig(source="", mlt=name).mlt_table  # type: ignore[call-arg]
+    except ValueError as error:
+        raise ConfigError("data", [Problem("--table", f"{name!r} is none of ruler, paper, fm")]) from error
+    assert table is not None
+    return table
+
+
+def _contamination(sources: list[str] | None) -> Contamination:
+    from lengthctl.config import PromptsConfig
+    from lengthctl.data_gen.decontamination import Contamination
+    from lengthctl.prompt_sources import load_seed_prompts
+
+    texts = [seed.messages[-1]["content"] for seed in load_seed_prompts(PromptsConfig(), "eval")]  # type: ignore[call-arg]
+    for source in sources or ():
+        own = PromptsConfig(eval_source=source)  # type: ignore[call-arg]
+        texts += [seed.messages[-1]["content"] for seed in load_seed_prompts(own, "eval")]
+    return Contamination(texts)
+
+
+def _told(facts: dict[str, Any], out: Path, as_json: bool) -> None:
+    import json
+
+    if as_json:
+        emit(json.dumps(facts, ensure_ascii=False))
+    else:
+        emit((out / "README.md").read_text(encoding="utf-8").partition("\n---\n")[2].strip())
+        emit(f"\n{out / 'train.jsonl'}")

@@ -1,0 +1,105 @@
+"""`lengthctl data`: rows with meta length tokens and pairs by length, from files to files."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from typer.testing import CliRunner
+
+from lengthctl.cli import app
+from lengthctl.errors import ConfigError, DataError
+
+OPENINGS = ("Rain", "Snow", "Wind", "Fog", "Hail", "Frost", "Thunder", "Sunshine")
+
+
+def lengthctl(*args: str) -> Any:
+    return CliRunner().invoke(app, list(args))
+
+
+def text(topic: str, words: int) -> str:
+    """A sentence a ten words; the last is shorter."""
+    body = [f"{topic}{i}" for i in range(words)]
+    return " ".join(word + ("." if i % 10 == 9 or i == words - 1 else "") for i, word in enumerate(body))
+
+
+def own_texts(path: Path, finish: str = "closed") -> None:
+    rows = [
+        {
+            "id": f"{topic}-{words}#0",
+            "prompt_id": f"{topic}-{words}",
+            "messages": [{"role": "user", "content": f"Tell of {topic}. Answer in about {words} words."}],
+            "text": text(topic, words),
+            "target": {"value": words, "relation": "exact", "unit": "words"},
+            "finish": finish,
+        }
+        for topic in OPENINGS
+        for words in (10, 30)
+    ]
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+
+
+def rows_of(path: Path) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in path.read_text().splitlines()]
+
+
+def test_instructions_become_rows_behind_their_token(tmp_path: Path) -> None:
+    source = tmp_path / "in.jsonl"
+    source.write_text(
+        "".join(json.dumps({"instruction": f"Tell of {t}.", "output": text(t, 12)}) + "\n" for t in OPENINGS)
+        + json.dumps({"instruction": "Tell of nothing.", "output": text("Nothing", 20)})
+        + "\n"
+    )
+    out = lengthctl("data", "ruler", str(source), "--out", str(tmp_path / "o"), "--controls", "--json")
+    assert out.exit_code == 0, out.exception
+    rows = rows_of(tmp_path / "o" / "train.jsonl")
+    assert len(rows) == 8  # 20 words are in no range
+    assert all(row["completion"][0]["content"].startswith("[MLT:10]") for row in rows)
+    assert (tmp_path / "o" / "worded.jsonl").is_file()
+    again = lengthctl("data", "ruler", str(source), "--out", str(tmp_path / "o"), "--controls")
+    assert again.exit_code == 0, again.exception
+    assert "outside" in again.stdout
+    other = lengthctl("data", "ruler", str(source), "--out", str(tmp_path / "o"), "--seed", "3")
+    assert "decisions" in str(other.exception)
+
+
+@pytest.mark.parametrize(("finish", "used"), [("closed", 16), ("eos", 16), ("limit", 0)])
+def test_the_models_own_texts_get_the_length_that_they_have(tmp_path: Path, finish: str, used: int) -> None:
+    source = tmp_path / "texts.jsonl"
+    own_texts(source, finish)
+    out = lengthctl("data", "ruler", str(source), "--hindsight", "--out", str(tmp_path / "o"))
+    if not used:
+        assert isinstance(out.exception, DataError)
+        return
+    assert out.exit_code == 0, out.exception
+    rows = rows_of(tmp_path / "o" / "train.jsonl")
+    assert len(rows) == used
+    assert {row["mlt"] for row in rows} == {"[MLT:10]", "[MLT:30]"}
+    assert all("words" not in row["prompt"][-1]["content"] for row in rows)
+
+
+def test_pairs_prefer_each_text_under_its_own_length(tmp_path: Path) -> None:
+    source = tmp_path / "texts.jsonl"
+    own_texts(source)
+    out = lengthctl("data", "pairs", str(source), "--mlt", "ruler", "--out", str(tmp_path / "p"), "--json")
+    assert out.exit_code == 0, out.exception
+    rows = rows_of(tmp_path / "p" / "train.jsonl")
+    assert len(rows) == 2 * len(OPENINGS)
+    for row in rows:
+        lead = f"[MLT:{row['mlt']}]"
+        assert row["chosen"][0]["content"].startswith(lead)
+        assert row["rejected"][0]["content"].startswith(lead)
+
+
+@pytest.mark.parametrize(
+    ("options", "told"),
+    [(["--kind", "hindsigt"], "did you mean hindsight"), (["--mlt", "rulr"], "none of ruler, paper, fm")],
+)
+def test_wrong_options_are_named(tmp_path: Path, options: list[str], told: str) -> None:
+    own_texts(tmp_path / "texts.jsonl")
+    out = lengthctl("data", "pairs", str(tmp_path / "texts.jsonl"), "--out", str(tmp_path / "p"), *options)
+    assert isinstance(out.exception, ConfigError)
+    assert told in str(out.exception)
+    assert not (tmp_path / "p").exists()
