@@ -14,7 +14,7 @@ from lengthctl.reasoning import AnswerFormat, parse_reasoning
 from lengthctl.records import read_records
 from lengthctl.registry import did_you_mean
 
-__all__ = ["PROBLEM_SETS", "Problem", "ProblemSet", "load_problems"]
+__all__ = ["PROBLEM_SETS", "Problem", "ProblemSet", "ask_problem", "load_problems"]
 
 
 @dataclass(frozen=True)
@@ -197,3 +197,8 @@ def _rows(source: str, subset: str | None, split: str) -> Iterable[tuple[int, di
             f"{source} cannot be loaded ({first_line(error)})", "Check the path, or the hub id and your connection"
         ) from error
     return ((i, dict(row)) for i, row in enumerate(data, 1))
+
+
+def ask_problem(question: str) -> str:
+    """What the user's turn says: evaluation asks so, and training data that teach it ask the same."""
+    return f"{question}\nWork it out step by step. Write the final answer alone behind ####."

@@ -1,4 +1,4 @@
-"""The verbs that make training data: `data ruler` and `data pairs`."""
+"""The verbs that make training data: `data ruler`, `data pairs` and `data problems`."""
 
 from __future__ import annotations
 
@@ -109,6 +109,41 @@ def pairs(
     if not found.pairs:
         raise DataError(f"the texts give no pair ({kind})", "Draw more texts a prompt, or at more lengths")
     _told(write_pairs([found], out, rules, unread=unread), out, as_json)
+
+
+@data.command()
+def problems(
+    out: Out,
+    n: Annotated[int, typer.Option("--n", min=1, help="Tasks.")] = 5000,
+    verbosity: Annotated[str, typer.Option(help="How solutions are written: terse, plain or long.")] = "plain",
+    steps: Annotated[int, typer.Option(min=1, help="Most steps of a task.")] = 4,
+    digits: Annotated[int, typer.Option(min=1, help="Digits of the numbers.")] = 1,
+    seed: Seed = 0,
+    as_json: AsJson = False,
+) -> None:
+    """Built-in arithmetic with worked solutions, asked as `evaluate.problems=builtin` asks; none of its test tasks."""
+    import json
+
+    from lengthctl.data_gen.checkable import Verbosity, make_tasks
+    from lengthctl.problem_sources import ask_problem
+    from lengthctl.rundir import write_atomic
+
+    if verbosity not in set(Verbosity):
+        raise ConfigError("data problems", [Problem("--verbosity", f"{verbosity!r} is none of terse, plain, long")])
+    rows = [
+        {
+            "id": task.id,
+            "prompt": [{"role": "user", "content": ask_problem(task.question)}],
+            "completion": [{"role": "assistant", "content": task.worked[verbosity]}],
+            "steps": task.steps,
+            "answer": task.answer,
+        }
+        for task in make_tasks(n, seed, (1, steps), digits, split="train")
+    ]
+    out.mkdir(parents=True, exist_ok=True)
+    write_atomic(out / "train.jsonl", "".join(json.dumps(row) + "\n" for row in rows))
+    facts = {"rows": len(rows), "verbosity": verbosity, "file": str(out / "train.jsonl")}
+    emit(json.dumps(facts) if as_json else f"{len(rows)} rows: {facts['file']}")
 
 
 def _table(name: str) -> MltTable:

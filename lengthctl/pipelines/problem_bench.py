@@ -21,7 +21,7 @@ from lengthctl.models import LoadedTokenizer
 from lengthctl.pipelines.drawing import draw_tasks
 from lengthctl.pipelines.journal import Journal, digest, source_identity
 from lengthctl.pipelines.sampling import evaluation_sampling, evaluation_seed, with_system_prompt
-from lengthctl.problem_sources import Problem, load_problems
+from lengthctl.problem_sources import Problem, ask_problem, load_problems
 from lengthctl.reasoning import count_reasoning_tokens, opens_reasoning
 from lengthctl.records import FinishReason
 from lengthctl.rollout.backend import Backend
@@ -32,7 +32,6 @@ if TYPE_CHECKING:
 
 __all__ = ["answer_problems", "evaluation_problems", "problem_summary", "problem_tasks"]
 
-_ASK = "{question}\nWork it out step by step. Write the final answer alone behind ####."
 _TASK_SEED = 20_260_101
 _OPENING, _CLOSING = "<think>", "</think>"
 _TAIL_TOKENS = 16
@@ -58,7 +57,7 @@ def problem_tasks(config: Config, problems: Sequence[Problem]) -> list[Task]:
     """`evaluate.samples` tasks a problem; they name no length."""
     tasks = []
     for problem in problems:
-        messages = [{"role": "user", "content": _ASK.format(question=problem.question)}]
+        messages = [{"role": "user", "content": ask_problem(problem.question)}]
         asked = tuple(with_system_prompt(messages, config.model.system_prompt))
         for sample in range(config.evaluate.samples):
             tasks.append(Task(f"{problem.id}#{sample}", asked, group=problem.id))

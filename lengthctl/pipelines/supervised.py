@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from lengthctl.decode.build import parse_control
 from lengthctl.evaluate.environment import measure_bf16_gflops
-from lengthctl.evaluate.report import write_report
 from lengthctl.memory import MemoryMonitor
 from lengthctl.models import load_tokenizer
 from lengthctl.pipelines.before import evaluate_before, is_measured
 from lengthctl.pipelines.drawing import conversation_tokens
 from lengthctl.pipelines.evaluation import send_adapter, untouched
-from lengthctl.pipelines.publish import export_model, push_model, write_card
-from lengthctl.pipelines.run_summary import minutes, process_seconds, run_summary
+from lengthctl.pipelines.job import run_job
+from lengthctl.pipelines.publish import export_model
+from lengthctl.pipelines.run_summary import minutes, run_summary
 from lengthctl.pipelines.sampling import (
     Sample,
     asking_control,
@@ -28,8 +27,7 @@ from lengthctl.pipelines.suites import evaluation_prompts
 from lengthctl.pipelines.supervised_trainers import Prepared, check_data, prepare
 from lengthctl.pipelines.train_loop import train_resumably
 from lengthctl.prompts import LengthPrompt
-from lengthctl.rundir import write_json
-from lengthctl.train.ranks import from_main, is_main
+from lengthctl.train.ranks import from_main
 from lengthctl.train.trained_state import trained_state
 
 if TYPE_CHECKING:
@@ -56,19 +54,12 @@ def run_supervised(
     Returns:
         What `summary.json` holds; None in trainer processes other than the first, which only train.
     """
-    narrator.stages["start"] = narrator.stages.get("start", 0.0) + process_seconds()
-    os.environ.setdefault("TRL_EXPERIMENTAL_SILENCE", "1")
-    if not is_main():
+
+    def follow() -> None:
         from_main(lambda: None)  # the data are checked, and their digest kept, by the first
         trained_state(_train(config, run, narrator)[0])
-        return None
-    summary = _lead(config, run, narrator)
-    write_json(run.summary, summary)
-    write_card(run, summary)
-    write_report(run.path)
-    if push is not None:
-        push_model(run.model_dir, push)
-    return summary
+
+    return run_job(run, narrator, lead=lambda: _lead(config, run, narrator), follow=follow, push=push)
 
 
 def _lead(config: Config, run: RunFolder, narrator: Narrator) -> dict[str, Any]:

@@ -3,28 +3,26 @@
 from __future__ import annotations
 
 import functools
-import os
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from lengthctl.decode.build import parse_control
 from lengthctl.decode.mlt import lead_id
 from lengthctl.evaluate.environment import measure_bf16_gflops
-from lengthctl.evaluate.report import write_report
 from lengthctl.memory import MemoryMonitor
 from lengthctl.models import load_policy
 from lengthctl.pipelines.before import evaluate_before
 from lengthctl.pipelines.evaluation import send_adapter
 from lengthctl.pipelines.inputs import RunInputs, prepare_inputs
+from lengthctl.pipelines.job import run_job
 from lengthctl.pipelines.length_history import predictor_of
-from lengthctl.pipelines.publish import export_model, push_model, write_card
-from lengthctl.pipelines.run_summary import minutes, process_seconds, run_summary
+from lengthctl.pipelines.publish import export_model
+from lengthctl.pipelines.run_summary import minutes, run_summary
 from lengthctl.pipelines.sampling import asking_control, sample_prompts, write_samples
 from lengthctl.pipelines.train_loop import train_resumably
 from lengthctl.rewards.combine import Combined, build_combined
 from lengthctl.rollout.backend import Sampling
 from lengthctl.rollout.stopping import StopPolicy
-from lengthctl.rundir import write_json
 from lengthctl.train.ranks import from_main, is_main
 from lengthctl.train.trained_state import trained_state
 
@@ -54,20 +52,12 @@ def run_training(
     Returns:
         What `summary.json` holds; None in trainer processes other than the first, which only train.
     """
-    narrator.stages["start"] = narrator.stages.get("start", 0.0) + process_seconds()  # imports, for the most part
-    os.environ.setdefault("TRL_EXPERIMENTAL_SILENCE", "1")
-    if not is_main():
+
+    def follow() -> None:
         from_main(lambda: None)  # the prompts are checked, and their digest kept, by the first
-        inputs = prepare_inputs(config, run)
-        trained_state(_train(config, run, None, inputs, narrator))
-        return None
-    summary = _lead(config, run, narrator)
-    write_json(run.summary, summary)
-    write_card(run, summary)
-    write_report(run.path)
-    if push is not None:
-        push_model(run.model_dir, push)
-    return summary
+        trained_state(_train(config, run, None, prepare_inputs(config, run), narrator))
+
+    return run_job(run, narrator, lead=lambda: _lead(config, run, narrator), follow=follow, push=push)
 
 
 def _lead(config: Config, run: RunFolder, narrator: Narrator) -> dict[str, Any]:
