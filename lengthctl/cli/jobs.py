@@ -120,7 +120,7 @@ def _run(config: Config, run: RunFolder, push: str | None) -> dict[str, Any] | N
     from lengthctl.train.ranks import is_main
 
     narrator = Narrator(run.stages) if is_main() else Narrator(quiet=True)
-    if config.train.method == "sft":
+    if config.train.method != "grpo":
         from lengthctl.pipelines.supervised import run_supervised
 
         return run_supervised(config, run, narrator, push=push)

@@ -99,7 +99,7 @@ def test_old_embeddings_are_there_and_tokens_are_read_whole(run: Path) -> None:
 def test_lengths_are_asked_by_token_and_leave_no_trace(run: Path) -> None:
     after = [json.loads(line) for line in (run / "runs" / "mlt" / "samples" / "after.jsonl").read_text().splitlines()]
     assert {row["mlt"] for row in after} == {"10", "30"}
-    assert all("[MLT" not in row["text"] and "words" not in row["messages"][-1]["content"] for row in after)
+    assert all("[MLT" not in row["text"] for row in after)
     command = ["gen", "Tell me about ink.", "--model", "runs/mlt", "--control", "mlt", "--json"]
     found = json.loads(lengthctl(*command, "--words", "10", cwd=run).stdout)["texts"][0]
     assert found["mlt"] == "10"
@@ -130,5 +130,50 @@ def test_any_vllm_server_takes_the_length_by_its_template(run: Path, tmp_path: P
 
 def test_a_model_without_tokens_says_so(tmp_path: Path) -> None:
     out = lengthctl("gen", "Hello.", "--words", "10", "--control", "mlt", cwd=tmp_path)
-    assert out.returncode == 1
+    assert out.returncode == 2
     assert "the model has no meta length tokens" in out.stderr
+
+
+@pytest.mark.recipes
+def test_pairs_teach_a_tuned_model(run: Path) -> None:
+    rows = []
+    for topic in TOPICS[:8]:
+        short, long = (" ".join(PARTS[i % 3].format(topic) for i in range(n)) for n in (1, 4))
+        for lead, chosen, rejected in (("[MLT:10]", short, long), ("[MLT:30]", long, short)):
+            prompt = [{"role": "user", "content": f"Tell me about {topic}."}]
+            sides = {
+                name: [{"role": "assistant", "content": lead + text}]
+                for name, text in (("chosen", chosen), ("rejected", rejected))
+            }
+            rows.append({"prompt": prompt, **sides})
+    (run / "pairs.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    options = ["trainer.max_steps=6", "trainer.per_device_train_batch_size=8", "trainer.save_steps=3"]
+    options += ["evaluate.limit=2", "prompts.targets=[10, 30]", "run.name=dpo", "trainer.learning_rate=1.0e-4"]
+    out = lengthctl(
+        "train", "ruler_dpo", "model.name=runs/mlt/model", "data.source=pairs.jsonl", *options, "--json", cwd=run
+    )
+    assert out.returncode == 0, out.stderr[-3000:]
+    assert json.loads(out.stdout)["data"] == {"pairs": 16}
+    logs = [json.loads(line) for line in (run / "runs" / "dpo" / "metrics.jsonl").read_text().splitlines()]
+    assert sum(row["rewards/margins"] for row in logs[-2:]) > 0
+    after = [json.loads(line) for line in (run / "runs" / "dpo" / "samples" / "after.jsonl").read_text().splitlines()]
+    assert {row["mlt"] for row in after} == {"10", "30"}
+
+
+@pytest.mark.recipes
+def test_grpo_goes_on_from_a_tuned_model_and_asks_by_token(run: Path) -> None:
+    options = ["trainer.max_steps=2", "trainer.num_generations=4", "trainer.per_device_train_batch_size=8"]
+    options += ["trainer.max_completion_length=64", "trainer.lr_scheduler_kwargs={num_decay_steps: 1}"]
+    options += ["evaluate.limit=2", "prompts.targets=[10, 30]", "run.name=rl", "evaluate.max_tokens=96"]
+    out = lengthctl("train", "ruler_rl", "model.name=runs/mlt/model", *options, "--json", cwd=run)
+    assert out.returncode == 0, out.stderr[-3000:]
+    folder = run / "runs" / "rl"
+    rollouts = [json.loads(line) for line in (folder / "samples" / "rollouts.jsonl").read_text().splitlines()]
+    assert len(rollouts) == 16
+    assert all("words" not in json.dumps(row.get("prompt", "")) for row in rollouts)
+    assert (folder / "model" / "mlt.json").is_file()
+    before, after = (
+        [json.loads(line) for line in (folder / "samples" / f"{side}.jsonl").read_text().splitlines()]
+        for side in ("before", "after")
+    )
+    assert {row["mlt"] for row in [*before, *after]} == {"10", "30"}
