@@ -48,6 +48,21 @@ class RewardSpec(Section):
         return self
 
 
+class HyperfitSection(Section):
+    """Watch a hyperfitting (arXiv 2412.04318), and end it when it has done what it does."""
+
+    every: int = Field(50, ge=1)
+    """Steps between looks at greedy continuations of held-out prompts."""
+    prompts: int = Field(16, ge=1)
+    """How many are continued."""
+    loss_below: float | None = Field(0.05, gt=0)
+    """Stop when the mean loss of the last `loss_steps` steps is below, in nats; None: not by the loss."""
+    loss_steps: int = Field(50, ge=1)
+    """Steps of that mean."""
+    patience: int | None = Field(5, ge=1)
+    """Stop when so many looks in a row saw no more varied texts than before; None: not by that."""
+
+
 class TrainConfig(Section):
     """What lengthctl adds to TRL's trainer."""
 
@@ -62,6 +77,8 @@ class TrainConfig(Section):
     """Of `batching: buckets`: tokens of a step."""
     curriculum: Literal["grow_p2", "grow_linear", "uniform"] = "grow_p2"
     """Of `data.pieces`: odds of the lengths; the first two begin short and grow within each epoch."""
+    hyperfit: HyperfitSection | None = None
+    """Of `sft`: watch how varied greedy texts become, and when to stop."""
     loss_weighting: Literal["tokens", "sequences"] = "tokens"
     """Of `sft`: every completion token of a step weighs the same, or every completion does, however long. LongWriter
     (arXiv 2408.07055) found the former needed for long outputs."""

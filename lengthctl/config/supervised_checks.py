@@ -10,10 +10,8 @@ from lengthctl.errors import Problem
 __all__ = ["supervised_problems"]
 
 _SHARED = {"method", "release_memory", "average_last"}
-_USED = {
-    "sft": _SHARED | {"batching", "batch_tokens", "curriculum", "loss_weighting", "mlt_weight", "micro_batch_tokens"},
-    "dpo": _SHARED,
-}
+_BATCHES = {"batching", "batch_tokens", "curriculum", "micro_batch_tokens"}
+_USED = {"sft": _SHARED | _BATCHES | {"hyperfit", "loss_weighting", "mlt_weight"}, "dpo": _SHARED}
 
 
 def supervised_problems(config: Config) -> Iterator[Problem]:

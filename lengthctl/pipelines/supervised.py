@@ -146,7 +146,14 @@ def _train(config: Config, run: RunFolder, narrator: Narrator) -> tuple[Any, Pre
         return trainer
 
     average = config.train.average_last
-    trainer = train_resumably(run, narrator, max_steps=prepared.max_steps, average_last=average, build=build)
+    trainer = train_resumably(
+        run,
+        narrator,
+        max_steps=prepared.max_steps,
+        average_last=average,
+        build=build,
+        companions=prepared.companions,
+    )
     return trainer, prepared
 
 

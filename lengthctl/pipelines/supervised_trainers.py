@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,13 +12,19 @@ from lengthctl.mlt_install import install
 from lengthctl.mlt_template import with_mlt
 from lengthctl.models import LoadedTokenizer, load_policy, load_tokenizer
 from lengthctl.pipelines.supervised_inputs import TrainData, load_pairs, load_train_data
+from lengthctl.prompt_sources import load_seed_prompts
+from lengthctl.train.hyperfitting import HYPERFIT_FILE, HyperfitProbe, StopRule, build_callback
 from lengthctl.train.settings import build_dpo_config, build_sft_config
 
 if TYPE_CHECKING:
     from lengthctl.config import Config
+    from lengthctl.config.sections import HyperfitSection
     from lengthctl.rundir import RunFolder
 
 __all__ = ["Prepared", "check_data", "prepare"]
+
+_PROBED_TOKENS = 128
+"""Of a greedy continuation; the type-token ratio is of the last 96."""
 
 
 @dataclass(frozen=True)
@@ -31,6 +37,8 @@ class Prepared:
     """Of the whole training; 0 or less where only the trainer knows."""
     build: Callable[[list[Any], Path | None], Any]
     """The trainer, from its callbacks and the checkpoint that it goes on from."""
+    companions: Mapping[str, int] = field(default_factory=dict)
+    """Files that a whole checkpoint has, each from a step on."""
 
 
 def check_data(config: Config, run: RunFolder) -> TrainData:
@@ -74,7 +82,7 @@ def _supervised(config: Config, run: RunFolder, say: Callable[[str], None]) -> P
     by_sequence = config.train.loss_weighting == "sequences"
     collator = CompletionCollator(frozenset(lead_ids.values()), config.train.mlt_weight, by_sequence)
 
-    def build(callbacks: list[Any], _: Path | None) -> Any:
+    def build(callbacks: list[Any], checkpoint: Path | None) -> Any:
         trainer = LengthSFTTrainer(
             model=model,
             args=args,
@@ -89,9 +97,31 @@ def _supervised(config: Config, run: RunFolder, say: Callable[[str], None]) -> P
         )
         if config.train.batching == "packed" and trainer.packing_obstacle is not None:
             say(f"rows are padded: {trainer.packing_obstacle}")
+        if config.train.hyperfit is not None:
+            trainer.add_callback(_hyperfit_probe(config, config.train.hyperfit, trainer, tokenizer, checkpoint))
         return trainer
 
-    return Prepared(tokenizer, data, args.max_steps, build)
+    companions = {} if config.train.hyperfit is None else {HYPERFIT_FILE: 0}
+    return Prepared(tokenizer, data, args.max_steps, build, companions)
+
+
+def _hyperfit_probe(
+    config: Config, settings: HyperfitSection, trainer: Any, tokenizer: LoadedTokenizer, checkpoint: Path | None
+) -> Any:
+    """Greedy texts for held-out prompts, by the model as it is trained."""
+    from lengthctl.train.greedy import continue_greedily
+
+    seeds = load_seed_prompts(config.prompts, "eval")[: settings.prompts]
+    asked = [tokenizer.prompt_ids([dict(message) for message in seed.messages]) for seed in seeds]
+
+    def continued(_: Sequence[str]) -> list[list[int]]:
+        model = trainer.accelerator.unwrap_model(trainer.model)
+        return continue_greedily(model, asked, tokenizer.stop_token_ids, _PROBED_TOKENS)
+
+    rule = StopRule(settings.loss_below, settings.loss_steps, settings.patience)
+    names = [seed.id for seed in seeds]
+    probe = HyperfitProbe(names, continued, trainer.log, every=settings.every, rule=rule)
+    return build_callback(probe, checkpoint)
 
 
 def _preference(config: Config, run: RunFolder) -> Prepared:

@@ -10,6 +10,7 @@ from lengthctl.config import config_digest, explained_yaml, load_config
 from lengthctl.errors import ConfigError
 
 RECIPES = sorted((Path(__file__).parents[2] / "configs").glob("*.yaml"))
+QUICKSTART = next(path for path in RECIPES if path.stem == "quickstart")
 
 
 @pytest.mark.parametrize("path", RECIPES, ids=lambda p: p.stem)
@@ -20,7 +21,7 @@ def test_every_recipe_loads(path: Path) -> None:
 
 
 def test_overrides_reach_sections_and_named_rewards() -> None:
-    config = load_config(RECIPES[0], ["trainer.learning_rate=2e-6", "rewards.repetition.weight=0.5"])
+    config = load_config(QUICKSTART, ["trainer.learning_rate=2e-6", "rewards.repetition.weight=0.5"])
     assert config.trainer["learning_rate"] == 2e-6
     assert {r.name: r.weight for r in config.rewards}["repetition"] == 0.5
 
@@ -95,13 +96,13 @@ def test_refusals(tmp_path: Path, text: str, match: str) -> None:
 )
 def test_trainer_and_cross_section_refusals(override: str, match: str) -> None:
     with pytest.raises(ConfigError, match=match):
-        load_config(RECIPES[0], [override])
+        load_config(QUICKSTART, [override])
 
 
 def test_problems_of_several_kinds_are_told_together() -> None:
     overrides = ["prompts.targets=[100000]", "train.keep_best=20", "model.nme=1", "trainer.foo=1", "run.seed=a: b: c"]
     with pytest.raises(ConfigError) as caught:
-        load_config(RECIPES[0], [*overrides, "rollout.backend=endpoint"])
+        load_config(QUICKSTART, [*overrides, "rollout.backend=endpoint"])
     told = {problem.where for problem in caught.value.problems}
     expected = {"prompts.targets", "train.keep_best", "model.nme", "trainer.foo", "run.seed", "rollout"}
     assert expected <= told
@@ -110,9 +111,9 @@ def test_problems_of_several_kinds_are_told_together() -> None:
 def test_keys_of_engines_have_no_effect_without_engines() -> None:
     endpoint = ["rollout.reward_stop=off", "rollout.backend=endpoint"]
     endpoint += ["rollout.endpoint={base_url: 'http://127.0.0.1:1/v1', model: m}"]
-    load_config(RECIPES[0], endpoint)
+    load_config(QUICKSTART, endpoint)
     with pytest.raises(ConfigError, match=r"rollout\.engines  has no effect with rollout\.backend = endpoint"):
-        load_config(RECIPES[0], [*endpoint, "rollout.engines=2"])
+        load_config(QUICKSTART, [*endpoint, "rollout.engines=2"])
 
 
 def test_a_config_in_another_encoding_is_named(tmp_path: Path) -> None:
@@ -123,7 +124,7 @@ def test_a_config_in_another_encoding_is_named(tmp_path: Path) -> None:
 
 
 def test_the_explained_text_is_the_config(tmp_path: Path) -> None:
-    config = load_config(RECIPES[0], ["prompts.wordings=['{request}\u2028{length}\x85']"])
+    config = load_config(QUICKSTART, ["prompts.wordings=['{request}\u2028{length}\x85']"])
     path = tmp_path / "again.yaml"
     path.write_text(explained_yaml(config), encoding="utf-8")
     assert "# Tokens of one forward" in path.read_text(encoding="utf-8")
@@ -131,9 +132,9 @@ def test_the_explained_text_is_the_config(tmp_path: Path) -> None:
 
 
 def test_only_max_steps_may_change() -> None:
-    base = load_config(RECIPES[0])
-    assert config_digest(base) == config_digest(load_config(RECIPES[0], ["trainer.max_steps=99"]))
-    assert config_digest(base) != config_digest(load_config(RECIPES[0], ["run.seed=1"]))
+    base = load_config(QUICKSTART)
+    assert config_digest(base) == config_digest(load_config(QUICKSTART, ["trainer.max_steps=99"]))
+    assert config_digest(base) != config_digest(load_config(QUICKSTART, ["run.seed=1"]))
 
 
 @pytest.mark.parametrize(

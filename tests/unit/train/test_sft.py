@@ -161,3 +161,36 @@ def test_a_row_is_what_the_model_sees_when_it_writes(tokenizer: LoadedTokenizer)
     plain = build_row(tokenizer, asked, "Yes.")
     assert tokenizer.decode(plain.completion_ids) == "Yes."
     assert plain.completion_ids[-1] in tokenizer.stop_token_ids
+
+
+def test_greedy_texts_end_where_the_model_ends_them_and_leave_its_mode(
+    tmp_path: Path, tokenizer: LoadedTokenizer
+) -> None:
+    from lengthctl.train.greedy import continue_greedily
+
+    model = make(tmp_path, tokenizer).model.train()
+    prompts = [[101, 102, 103], [104]]
+    both = continue_greedily(model, prompts, [2], 12)
+    assert model.training
+    assert [len(row) <= 12 for row in both] == [True, True]
+    assert both == [continue_greedily(model, [prompt], [2], 12)[0] for prompt in prompts]
+    stop = both[0][3]
+    assert continue_greedily(model, prompts[:1], [stop], 12)[0] == both[0][: both[0].index(stop)]
+
+
+def test_hyperfitting_is_watched_and_ends_by_its_rule(tmp_path: Path, tokenizer: LoadedTokenizer) -> None:
+    from lengthctl.train.greedy import continue_greedily
+    from lengthctl.train.hyperfitting import HyperfitProbe, StopReason, StopRule, build_callback
+
+    trainer = make(tmp_path, tokenizer, max_steps=40, learning_rate=0.05, save_steps=40)
+
+    def continued(_: object) -> list[list[int]]:
+        return continue_greedily(trainer.model, [[101, 102]], [2], 16)
+
+    probe = HyperfitProbe(["p"], continued, trainer.log, every=4, rule=StopRule(4.0, 2, None))
+    trainer.add_callback(build_callback(probe))
+    trainer.train()
+    assert probe.stop_reason is StopReason.LOSS
+    assert trainer.state.global_step < 40
+    looked = [row["step"] for row in trainer.state.log_history if "hyperfit/ttr" in row]
+    assert looked[:2] == [0, 4]
