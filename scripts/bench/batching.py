@@ -2,9 +2,9 @@
 
 Command: python scripts/bench/batching.py OUT.json   (two CPU cores: about 6 minutes)
 The bundled model learns worked arithmetic of 1 to 12 steps in three verbosities, rows of 60 to 1,000 tokens. `padded`
-takes 8 rows a step and pads them to the longest, as TRL does without flash attention; `packed` the same rows in one flat
-row; `buckets` rows of one power of two, padding and all as many tokens a step. One process, the same rows, learning rate
-and number of steps.
+takes 8 rows a step and pads them to the longest, as TRL does without flash attention; `packed` the same rows in one
+flat row; `buckets` rows of one power of two, padding and all as many tokens a step. One process, the same rows,
+learning rate and number of steps.
 """
 
 from __future__ import annotations
