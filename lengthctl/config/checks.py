@@ -27,7 +27,8 @@ _TRL_DEFAULTS = {"num_generations": 8, "per_device_train_batch_size": 8}
 def cross_problems(config: Config) -> list[Problem]:
     """Every fault."""
     if config.train.method != "grpo":
-        return [problem for check in (_rollout(config), supervised_problems(config)) for problem in check]
+        found = (_rollout(config), supervised_problems(config), _targets(config, {}))
+        return [problem for check in found for problem in check]
     trainer = {**_TRL_DEFAULTS, **trainer_defaults("grpo"), **config.trainer}
     spanning = (_targets, _reward_stop, _selection, _survivors, _overlap)
     checks = (_rollout(config), _rewards(config), *(check(config, trainer) for check in spanning))
@@ -42,7 +43,7 @@ def _targets(config: Config, trainer: dict[str, Any]) -> Iterator[Problem]:
     if config.rollout.backend != "vllm" and any(t.unit is Unit.TOKENS for t in targets):
         yield Problem("prompts.targets", f"tokens cannot be counted with rollout.backend = {config.rollout.backend}")
     limits = {
-        "trainer.max_completion_length": trainer["max_completion_length"],
+        "trainer.max_completion_length": trainer.get("max_completion_length"),
         "evaluate.max_tokens": config.evaluate.max_tokens,
     }
     for key, limit in limits.items():
