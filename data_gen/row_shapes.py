@@ -104,8 +104,9 @@ def _known(row: Mapping[str, Any], where: str) -> tuple[list[Turn], set[str]]:
             context = next((name for name in _CONTEXTS if name in row and name != request), None)
             used = {request, answer, *([context] if context else [])}
             return _pair(row[request], row[context] if context else None, row[answer], where), used
-    if "instruction" in row and row.get("instances"):
-        first = row["instances"][0]
+    instances = row.get("instances")
+    if "instruction" in row and isinstance(instances, list) and instances:
+        first = instances[0]
         if isinstance(first, Mapping):
             return _pair(row["instruction"], first.get("input"), first.get("output"), where), {
                 "instruction",

@@ -105,6 +105,8 @@ class _Build:
     out: Path
     rows: Counter[int] = field(default_factory=Counter)
     """By source; those that the reader dropped are not in."""
+    unusable: Counter[int] = field(default_factory=Counter)
+    """Those that the reader dropped, by source."""
     dropped: Counter[tuple[int, DropReason]] = field(default_factory=Counter)
     licences: dict[int, set[str]] = field(default_factory=dict)
     lengths: array[int] = field(default_factory=lambda: array("Q"))
@@ -137,8 +139,9 @@ class _Build:
             self.decisions.record(self.all_rows(), digest_of, lambda item: self.measured.decide(item[1]))
         finally:
             self.decisions.close()
-        for number, source in enumerate(self.sources):
+        for number, source in enumerate(self.sources):  # a later pass may not read a source to its end
             self.dropped.update({(number, reason): n for reason, n in source.dropped.items()})
+            self.unusable[number] = sum(source.dropped.values())
 
     def choose(self) -> None:
         """Quotas and duplicates, in the order of the hashes."""
@@ -223,7 +226,7 @@ class _Build:
         sources = []
         for number, source in enumerate(self.sources):
             dropped = {reason: n for reason in DropReason if (n := self.dropped[number, reason])}
-            rows = self.rows[number] + sum(source.dropped.values())
+            rows = self.rows[number] + self.unusable[number]
             licences = tuple(sorted(self.licences.get(number, ())))
             sources.append(SourceFacts(source.source, rows, used[number], dropped, licences))
         kinds = [RowSet.MLT, *(RowSet(name) for name in self.settings.controls)]

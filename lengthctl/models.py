@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lengthctl.errors import MissingDependencyError, ModelError, first_line
-from lengthctl.mlt import MltRecord
+from lengthctl.mlt import MLT_FILE, MltRecord
 
 if TYPE_CHECKING:
     from lengthctl.config import ModelConfig
@@ -145,7 +145,27 @@ def load_tokenizer(config: ModelConfig) -> LoadedTokenizer:
         raise ModelError(f"{source}: the tokenizer has no eos token", "Set eos_token in tokenizer_config.json")
     if tokenizer.pad_token_id is None:
         tokenizer.pad_token = tokenizer.eos_token
-    return LoadedTokenizer(tokenizer, _stop_token_ids(source, tokenizer.eos_token_id), MltRecord.read(Path(source)))
+    return LoadedTokenizer(tokenizer, _stop_token_ids(source, tokenizer.eos_token_id), _mlt_record(source, tokenizer))
+
+
+def _mlt_record(source: str, tokenizer: Any) -> MltRecord | None:
+    """What a folder or a hub repository says of its meta length tokens, checked against the tokenizer."""
+    from lengthctl.mlt_install import check
+
+    folder = Path(source)
+    if not folder.is_dir():
+        from transformers.utils import cached_file
+
+        file = cached_file(
+            source, MLT_FILE, _raise_exceptions_for_missing_entries=False, _raise_exceptions_for_connection_errors=False
+        )
+        if file is None:
+            return None
+        folder = Path(file).parent
+    record = MltRecord.read(folder)
+    if record is not None:
+        check(tokenizer, record)
+    return record
 
 
 def load_policy(config: ModelConfig, extend: Callable[[Any], Sequence[int]] | None = None) -> Any:
@@ -195,7 +215,7 @@ def _merge_adapter(model: Any, adapter: str) -> Any:
 
     try:
         return PeftModel.from_pretrained(model, adapter).merge_and_unload()
-    except (OSError, ValueError, RuntimeError) as error:
+    except (OSError, ValueError, RuntimeError, IndexError, KeyError) as error:
         raise ModelError(
             f"adapter {adapter} does not fit this model ({first_line(error)})",
             "Check model.adapter, and that model.name is the base it was trained on",

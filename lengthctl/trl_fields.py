@@ -93,6 +93,10 @@ _OWNED = {
 }
 """Options that lengthctl sets itself, each with what to do in its place."""
 
+_MEASURED = dict.fromkeys(
+    ("eval_strategy", "eval_steps", "eval_on_start", "do_eval"),
+    "the model is measured before and after; see the evaluate section",
+)
 _OWNED_BY_METHOD: Mapping[str, dict[str, str]] = {
     "grpo": {},
     "sft": {
@@ -105,8 +109,12 @@ _OWNED_BY_METHOD: Mapping[str, dict[str, str]] = {
         "completion_only_loss": "the loss is on completions; see train.mlt_weight",
         "assistant_only_loss": "the loss is on the last answer of a conversation",
         "group_by_length": "set train.batching to buckets",
+        "loss_type": "the loss is the mean of the negative log probabilities; see train.loss_weighting",
+        "label_smoothing_factor": "labels are not smoothed",
+        "router_aux_loss_coef": "routers are not balanced here",
+        **_MEASURED,
     },
-    "dpo": {"padding_free": "it needs flash attention, which is not tried here"},
+    "dpo": {"padding_free": "it needs flash attention, which is not tried here", **_MEASURED},
 }
 
 _OWNED_PREFIXES = {"vllm_importance_sampling_": None, "vllm_": "see the rollout section", "hub_": _OWNED["push_to_hub"]}

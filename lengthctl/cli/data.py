@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from lengthctl.cli.app import AsJson, app, emit
-from lengthctl.errors import ConfigError, DataError, Problem
+from lengthctl.errors import ConfigError, DataError, Problem, RunFolderError
 
 if TYPE_CHECKING:
     from lengthctl.data_gen.decontamination import Contamination
@@ -65,6 +65,8 @@ def ruler(
         length_demands="strip" if strip_lengths else "drop",
         controls=("vanilla", "worded") if controls else (),
     )
+    if len(set(sources)) < len(sources):
+        raise ConfigError("data ruler", [Problem("SOURCE", "one is named twice")])
     read = [read_samples(s) if hindsight else read_instructions(s, split=split) for s in sources]
     narrator = Narrator()
     with narrator.bar(0, "rows measured") as bar:
@@ -86,28 +88,31 @@ def pairs(
     out: Out,
     kind: Annotated[
         str,
-        typer.Option(help="adherence (a hit over a miss), hindsight (each text under its own length), score."),
+        typer.Option(help="adherence (a hit over a miss), hindsight (each text under its own length)."),
     ] = "hindsight",
     mlt: Annotated[str | None, typer.Option(help="Ask by tokens: ruler, paper or fm; else in words.")] = None,
     per_prompt: Annotated[int, typer.Option(min=1, help="Pairs a prompt and length at most.")] = 2,
+    against: Against = None,
     seed: Seed = 0,
     as_json: AsJson = False,
 ) -> None:
     """Pairs of a better and a worse text for a length, in TRL's preference form."""
-    from lengthctl.data_gen.preference_pairs import adherence_pairs, hindsight_pairs, score_pairs, write_pairs
+    from lengthctl.data_gen.preference_pairs import adherence_pairs, hindsight_pairs, write_pairs
     from lengthctl.data_gen.preference_rules import PairRules
     from lengthctl.data_gen.preference_texts import read_texts
 
-    makers = {"adherence": adherence_pairs, "hindsight": hindsight_pairs, "score": score_pairs}
+    makers = {"adherence": adherence_pairs, "hindsight": hindsight_pairs}
     if kind not in makers:
         from lengthctl.registry import did_you_mean
 
         raise ConfigError("data pairs", [Problem("--kind", f"there is no {kind!r}{did_you_mean(kind, makers)}")])
-    rules = PairRules(seed=seed, per_prompt=per_prompt, table=None if mlt is None else _table(mlt))
+    rules = PairRules(seed=seed, per_prompt=per_prompt, table=None if mlt is None else _table(mlt, "--mlt"))
     texts, unread = read_texts(sources)
-    found = makers[kind](texts, rules)
-    if not found.pairs:
-        raise DataError(f"the texts give no pair ({kind})", "Draw more texts a prompt, or at more lengths")
+    held_out = _contamination(against)
+    usable = [text for text in texts if not held_out.hit(text.request[-1]["content"])]
+    if texts and not usable:
+        raise DataError("every text answers a prompt of the evaluation", "Give texts for training prompts")
+    found = makers[kind](usable, rules)
     _told(write_pairs([found], out, rules, unread=unread), out, as_json)
 
 
@@ -116,8 +121,8 @@ def problems(
     out: Out,
     n: Annotated[int, typer.Option("--n", min=1, help="Tasks.")] = 5000,
     verbosity: Annotated[str, typer.Option(help="How solutions are written: terse, plain or long.")] = "plain",
-    steps: Annotated[int, typer.Option(min=1, help="Most steps of a task.")] = 4,
-    digits: Annotated[int, typer.Option(min=1, help="Digits of the numbers.")] = 1,
+    steps: Annotated[int, typer.Option(min=1, max=50, help="Most steps of a task.")] = 4,
+    digits: Annotated[int, typer.Option(min=1, max=6, help="Digits of the numbers.")] = 1,
     seed: Seed = 0,
     as_json: AsJson = False,
 ) -> None:
@@ -140,19 +145,21 @@ def problems(
         }
         for task in make_tasks(n, seed, (1, steps), digits, split="train")
     ]
+    if (out / "stats.json").exists():
+        raise RunFolderError(f"{out} holds data of another kind", "Name another folder")
     out.mkdir(parents=True, exist_ok=True)
     write_atomic(out / "train.jsonl", "".join(json.dumps(row) + "\n" for row in rows))
     facts = {"rows": len(rows), "verbosity": verbosity, "file": str(out / "train.jsonl")}
     emit(json.dumps(facts) if as_json else f"{len(rows)} rows: {facts['file']}")
 
 
-def _table(name: str) -> MltTable:
+def _table(name: str, option: str = "--table") -> MltTable:
     from lengthctl.config import DataConfig
 
     try:
         table = DataConfig(source="", mlt=name).mlt_table  # type: ignore[call-arg]
     except ValueError as error:
-        raise ConfigError("data", [Problem("--table", f"{name!r} is none of ruler, paper, fm")]) from error
+        raise ConfigError("data", [Problem(option, f"{name!r} is none of ruler, paper, fm")]) from error
     assert table is not None
     return table
 

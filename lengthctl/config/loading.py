@@ -12,7 +12,7 @@ from pydantic import BaseModel, TypeAdapter, ValidationError
 
 from lengthctl.config.checks import cross_problems
 from lengthctl.config.data import DataConfig
-from lengthctl.config.sections import Config, RewardSpec
+from lengthctl.config.sections import Config, RewardSpec, TrainConfig
 from lengthctl.config.text import parse_yaml
 from lengthctl.errors import ConfigError, Problem
 from lengthctl.registry import did_you_mean
@@ -69,7 +69,8 @@ def _valid_part(data: Mapping[str, Any]) -> Config:
     valid: dict[str, Any] = {"rewards": [RewardSpec.model_validate({"name": "log_ratio"})]}
     train = data.get("train")
     if isinstance(train, dict) and train.get("method") in ("sft", "dpo"):
-        valid = {"data": DataConfig.model_construct(source="", mlt=None)}
+        valid = {"train": TrainConfig.model_construct(method=train["method"])}
+        valid["data"] = DataConfig.model_construct(source="", mlt=None)
     for name, field in Config.model_fields.items():
         with suppress(ValidationError):
             if name in data:

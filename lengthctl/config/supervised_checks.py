@@ -6,8 +6,9 @@ from collections.abc import Iterator
 
 from lengthctl.config.sections import Config, TrainConfig
 from lengthctl.errors import Problem
+from lengthctl.trl_fields import trainer_defaults
 
-__all__ = ["supervised_problems"]
+__all__ = ["longest_piece", "supervised_problems"]
 
 _SHARED = {"method", "release_memory", "average_last"}
 _BATCHES = {"batching", "batch_tokens", "curriculum", "micro_batch_tokens"}
@@ -35,6 +36,22 @@ def _sft(config: Config) -> Iterator[Problem]:
     train, data = config.train, config.data
     if data is not None and data.form == "text" and data.mlt is not None:
         yield Problem("data.mlt", "has no effect with data.form = text, which has no completions")
+    if data is not None and data.mlt_table is not None:
+        for target in config.prompts.resolved_targets:
+            try:
+                data.mlt_table.token_for_target(target)
+            except ValueError as error:
+                yield Problem("prompts.targets", f"{target.label} {target.unit}: {error}")
+    if data is not None and data.pieces:
+        longest = 2 ** longest_piece(config.trainer.get("max_length", trainer_defaults("sft")["max_length"]))
+        if train.batch_tokens % longest:
+            yield Problem(
+                "train.batch_tokens", f"= {train.batch_tokens} is no multiple of the longest piece, {longest}"
+            )
+        if longest < 2**data.shortest_piece:
+            yield Problem(
+                "data.shortest_piece", f"= {data.shortest_piece}, and trainer.max_length holds {longest} tokens"
+            )
     if data is not None and data.pieces and (data.form != "text" or train.batching != "buckets"):
         yield Problem("data.pieces", "needs data.form = text and train.batching = buckets")
     if train.curriculum != TrainConfig.model_fields["curriculum"].default and not (data is not None and data.pieces):
@@ -49,6 +66,11 @@ def _sft(config: Config) -> Iterator[Problem]:
         yield Problem("trainer.gradient_accumulation_steps", f"needs to be 1 with train.method = sft: {remedy}")
     if config.data is not None and config.data.mlt is None and train.mlt_weight != 1.0:
         yield Problem("train.mlt_weight", "has no effect without data.mlt")
+
+
+def longest_piece(max_length: int) -> int:
+    """The largest k of a piece of 2^k + 1 tokens that fits."""
+    return max(1, (max_length - 1).bit_length() - 1)
 
 
 def _dpo(config: Config) -> Iterator[Problem]:

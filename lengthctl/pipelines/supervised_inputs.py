@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
+from lengthctl.config.supervised_checks import longest_piece
 from lengthctl.data_gen.instruction_data import Instruction, read_instructions, read_rows
 from lengthctl.errors import DataError
 from lengthctl.length import count_length
@@ -28,6 +30,9 @@ if TYPE_CHECKING:
     from lengthctl.rundir import RunFolder
 
 __all__ = ["TrainData", "load_pairs", "load_train_data"]
+
+
+_LEAD = re.compile(r"\s*(\[MLT:[^\]\s]{1,20}\])")
 
 
 @dataclass(frozen=True)
@@ -84,10 +89,15 @@ def _completion_rows(
 ) -> list[TrainRow]:
     assert config.data is not None
     table, rows = config.data.mlt_table, []
+    known = table if table is not None or tokenizer.mlt is None else tokenizer.mlt.table
     for example in _examples(config.data):
-        name, text = _lead(example.completion, table, counts)
+        if known is not None and any(token.text in m["content"] for m in example.messages for token in known.tokens):
+            counts["dropped: the prompt holds a meta length token"] += 1
+            continue
+        name, text = _lead(example.completion, table, tokenizer, counts)
         if name == "":
             continue
+        _refuse_unknown_token(text if name is None else "", known, f"{config.data.source}, row {example.id}")
         messages = with_system_prompt(example.messages, config.model.system_prompt)
         row = build_row(tokenizer, messages, text, lead_ids[name] if name is not None else None)
         if max_length is not None and len(row) > max_length:
@@ -109,8 +119,8 @@ def _text_rows(
             raise DataError(f"{where}: no `text`", "data.form = text learns from a column `text`")
         ids = (*tokenizer.encode(text), int(tokenizer.tokenizer.eos_token_id))
         if data.pieces:
-            longest = (max_length or len(ids)).bit_length() - 1
-            cuts = decompose(len(ids), min_log2=data.shortest_piece, max_log2=max(longest, data.shortest_piece))
+            longest = max(longest_piece(max_length or len(ids)), data.shortest_piece)
+            cuts = decompose(len(ids), min_log2=data.shortest_piece, max_log2=longest)
             parts = [ids[piece.start : piece.start + piece.tokens] for piece in cuts]
             counts["dropped tokens: no piece holds them"] += count_dropped(len(ids), cuts)
         else:
@@ -136,6 +146,8 @@ def load_pairs(config: Config, run: RunFolder, tokenizer: LoadedTokenizer) -> Tr
             raise DataError(
                 f"{where}: no messages in {', '.join(missing)}", "Give pairs as `lengthctl data pairs` writes them"
             )
+        for text in (message.get("content", "") for side in ("chosen", "rejected") for message in row[side]):
+            _refuse_unknown_token(text, None if tokenizer.mlt is None else tokenizer.mlt.table, where)
         prompt = with_system_prompt(row["prompt"], config.model.system_prompt)
         rows.append({"prompt": prompt, "chosen": row["chosen"], "rejected": row["rejected"]})
     if not rows:
@@ -151,14 +163,26 @@ def _examples(data: DataConfig) -> Iterable[Instruction]:
     return found if data.limit is None else islice(found, data.limit)
 
 
-def _lead(completion: str, table: MltTable | None, counts: Counter[str]) -> tuple[str | None, str]:
+def _refuse_unknown_token(text: str, known: MltTable | None, where: str) -> None:
+    """Such a token would be trained as the plain words that it is spelled with."""
+    match = _LEAD.match(text)
+    if match is not None and (known is None or all(token.text != match[1] for token in known.tokens)):
+        remedy = "Set data.mlt to its table, start from a model that has it, or use rows without (vanilla.jsonl)"
+        raise DataError(f"{where}: {match[1]} is no token of this model", remedy)
+
+
+def _lead(
+    completion: str, table: MltTable | None, tokenizer: LoadedTokenizer, counts: Counter[str]
+) -> tuple[str | None, str]:
     """Name of the token in front (None: there are none; "": the row is dropped), and the text behind it."""
     if table is None:
         return None, completion
     found = split_text(completion, table)
     if found.token is not None:
         return found.token.name, found.text
-    token = table.token_for_text(count_length(completion, table.unit))
+    if _LEAD.match(completion):
+        return None, completion
+    token = table.token_for_text(count_length(completion, table.unit, tokenizer.tokenizer))
     if token is None:
         counts["dropped: no token holds its length"] += 1
         return "", completion

@@ -86,13 +86,30 @@ def checkpoint_state(
             delta = deltas.get(clean)
             value = tensor if delta is None else tensor + delta
             state[clean] = value.detach().to(device=device or value.device, dtype=dtype).clone().contiguous()
+        for name, value in _token_rows(model).items():
+            if not (ties_embeddings and name in {"lm_head.weight", *tied}):
+                state[name] = value.detach().to(device=device or value.device, dtype=dtype).clone().contiguous()
     return state
 
 
 def _checkpoint_name(name: str) -> str | None:
-    if any(part in name for part in ("lora_", "modules_to_save", "rotary_emb.")):
+    if any(part in name for part in ("lora_", "modules_to_save", "rotary_emb.", "token_adapter.")):
         return None
     return name.removeprefix("base_model.model.").replace(".base_layer.", ".")
+
+
+def _token_rows(model: Any) -> dict[str, torch.Tensor]:
+    """Embeddings and heads of which an adapter trains some rows, those rows in place, by checkpoint name."""
+    if not hasattr(model, "peft_config"):
+        return {}
+    from peft.tuners.trainable_tokens import TrainableTokensLayer
+
+    found: dict[str, torch.Tensor] = {}
+    for name, module in model.named_modules():
+        if isinstance(module, TrainableTokensLayer):
+            key = f"{name.removeprefix('base_model.model.').removesuffix('.token_adapter')}.weight"
+            found[key] = module.get_merged_weights(module.active_adapters)
+    return found
 
 
 def _lora_deltas(model: Any) -> dict[str, torch.Tensor]:

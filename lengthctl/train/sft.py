@@ -16,6 +16,7 @@ import torch
 from torch.utils.data import DataLoader
 from trl import SFTTrainer
 
+from lengthctl.errors import ConfigError, Problem
 from lengthctl.train.batching import MicroBatch, pack_micro_batches, pad_micro_batches, row_lengths, take_rows
 from lengthctl.train.bucket_batches import BucketBatches
 from lengthctl.train.curriculum_batches import CurriculumBatches
@@ -75,6 +76,9 @@ class LengthSFTTrainer(SFTTrainer):  # type: ignore[misc]  # TRL is untyped
         batches: BucketBatches | CurriculumBatches
         if self._curriculum is None:
             batches = BucketBatches(lengths, self._batch_tokens, self.args.seed, rank=rank, world=world)
+        elif world > 1:
+            problem = Problem("data.pieces", f"= true is for one process, and there are {world}")
+            raise ConfigError("train", [problem], "Start one process")
         else:
             batches = CurriculumBatches(lengths, self._batch_tokens, self._curriculum, self.args.seed)
         loader: Any = DataLoader(self.train_dataset, batch_sampler=batches, collate_fn=self.data_collator)
@@ -129,14 +133,6 @@ class LengthSFTTrainer(SFTTrainer):  # type: ignore[misc]  # TRL is untyped
             logps = _padded_logprobs(model, inputs)
         self._log_parts(mode, logps.detach(), inputs)
         return -(logps * weights).sum() / max(total, 1e-9)
-
-    def prediction_step(self, model: Any, inputs: Any, prediction_loss_only: bool, ignore_keys: Any = None) -> Any:
-        """The loss of a held-out batch; no logits."""
-        inputs = self._prepare_inputs(inputs)
-        with torch.no_grad(), self.compute_loss_context_manager():
-            if self.packing_obstacle is None:
-                inputs = {**inputs, "packs": [[row] for row in range(len(inputs["prompt_ids"]))]}
-            return self.compute_loss(model, inputs).detach(), None, None
 
     def _log_parts(self, mode: str, logps_BT: torch.Tensor, inputs: Mapping[str, Any]) -> None:
         """Nats of the leading tokens and of the text apart: the former are learned first."""

@@ -150,6 +150,21 @@ def test_only_max_steps_may_change() -> None:
         (["trainer.gradient_accumulation_steps=2"], "needs to be 1"),
         (["data.mlt=null", "train.mlt_weight=2"], "train.mlt_weight  has no effect without data.mlt"),
         (["train.average_last=3"], "needs trainer.max_steps"),
+        (["data.mlt={tokens: [10, 30]}"], "prompts.targets  80 words: no meta length token"),
+        (["trainer.eval_strategy=steps"], "the model is measured before and after"),
+        (["trainer.loss_type=dft"], "see train.loss_weighting"),
+        (["train.hyperfit={every: 0}"], "train.hyperfit.every"),
+        (
+            ["data.form=text", "data.mlt=null", "data.pieces=true"],
+            "needs data.form = text and train.batching = buckets",
+        ),
+        (
+            [
+                *("data.form=text", "data.mlt=null", "data.pieces=true", "train.batching=buckets"),
+                *("train.batch_tokens=5000", "trainer={max_length: 1025}"),
+            ],
+            "= 5000 is no multiple of the longest piece, 1024",
+        ),
         (["train.method=dpo"], "data.mlt  adds tokens by train.method = sft alone"),
     ],
 )
@@ -158,3 +173,4 @@ def test_faults_of_a_supervised_recipe(overrides: list[str], told: str) -> None:
     with pytest.raises(ConfigError) as caught:
         load_config(ruler, overrides)
     assert told in str(caught.value)
+    assert "GRPOConfig" not in str(caught.value)

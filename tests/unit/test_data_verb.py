@@ -103,3 +103,36 @@ def test_wrong_options_are_named(tmp_path: Path, options: list[str], told: str) 
     assert isinstance(out.exception, ConfigError)
     assert told in str(out.exception)
     assert not (tmp_path / "p").exists()
+
+
+def test_an_unusable_row_at_the_end_is_counted(tmp_path: Path) -> None:
+    source = tmp_path / "in.jsonl"
+    rows = [{"prompt": f"Tell of {t}.", "completion": text(t, 12)} for t in OPENINGS]
+    source.write_text("".join(json.dumps(row) + "\n" for row in [*rows, {"prompt": "p", "completion": ""}]))
+    out = lengthctl("data", "ruler", str(source), "--out", str(tmp_path / "o"), "--json")
+    assert out.exit_code == 0, out.exception
+    assert json.loads((tmp_path / "o" / "stats.json").read_text())["sources"][0]["rows"] == len(rows) + 1
+
+
+def test_held_out_prompts_are_in_no_pair(tmp_path: Path) -> None:
+    source, held_out = tmp_path / "texts.jsonl", tmp_path / "eval.jsonl"
+    own_texts(source)
+    held_out.write_text("".join(json.dumps({"prompt": f"Tell of {topic}."}) + "\n" for topic in OPENINGS[2:]))
+    command = ["data", "pairs", str(source), "--mlt", "ruler", "--out", str(tmp_path / "p"), "--against", str(held_out)]
+    assert lengthctl(*command).exit_code == 0
+    asked = {row["prompt"][-1]["content"] for row in rows_of(tmp_path / "p" / "train.jsonl")}
+    assert asked == {f"Tell of {topic}." for topic in OPENINGS[:2]}
+
+
+def test_a_source_named_twice_and_a_folder_of_another_kind_are_refused(tmp_path: Path) -> None:
+    own_texts(tmp_path / "t.jsonl")
+    twice = lengthctl("data", "ruler", *[str(tmp_path / "t.jsonl")] * 2, "--hindsight", "--out", str(tmp_path / "o"))
+    assert "named twice" in str(twice.exception)
+    assert (
+        lengthctl("data", "ruler", str(tmp_path / "t.jsonl"), "--hindsight", "--out", str(tmp_path / "o")).exit_code
+        == 0
+    )
+    other = lengthctl("data", "problems", "--n", "3", "--out", str(tmp_path / "o"))
+    assert "data of another kind" in str(other.exception)
+    assert lengthctl("data", "problems", "--n", "3", "--out", str(tmp_path / "q")).exit_code == 0
+    assert len(rows_of(tmp_path / "q" / "train.jsonl")) == 3

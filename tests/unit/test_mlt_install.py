@@ -13,6 +13,7 @@ from lengthctl.mlt import RULER_TABLE, MltRecord, MltTable, split_output, templa
 from lengthctl.mlt_install import check, install, lora_indices
 from lengthctl.mlt_template import with_mlt
 from lengthctl.models import CHATML
+from lengthctl.rollout.weights import checkpoint_state
 
 PADDED = 320
 ROOM_FOR_NINE = 9
@@ -157,7 +158,12 @@ def test_lora_trains_the_rows_of_the_tokens_and_no_other(tied: bool, tmp_path: P
     adapted(input_ids=batch, labels=batch).loss.backward()
     optimizer.step()
     logits = adapted(input_ids=batch).logits
+    exported = checkpoint_state(adapted, torch.float32)
     merged = adapted.merge_and_unload()
+    expected = {name: tensor for name, tensor in merged.state_dict().items() if not (tied and name == "lm_head.weight")}
+    assert exported.keys() == expected.keys()
+    for name, tensor in expected.items():
+        torch.testing.assert_close(exported[name], tensor)
     for old, new in zip(before, weights(merged), strict=True):
         assert changed_rows(old, new) == list(ids)
     assert is_tied(merged) == tied
