@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -12,6 +12,9 @@ from lengthctl.cli.app import AsJson, Overrides, app, emit
 from lengthctl.cli.named import find_recipe, load_named, recipes
 from lengthctl.cli.results import print_run
 from lengthctl.errors import ConfigError, Problem
+
+if TYPE_CHECKING:
+    from lengthctl.config import DataConfig
 
 __all__: list[str] = []
 
@@ -78,8 +81,20 @@ def check(config: str, overrides: Overrides = None) -> None:
     if not all(source == "builtin" or Path(str(source)).suffix for source in sources):
         emit(f"{config}: ok")
         return
-    train, held_out = (len(load_seed_prompts(loaded.prompts, split)) for split in ("train", "eval"))
-    emit(f"{config}: ok, {train} training and {held_out} held-out prompts, {len(loaded.prompts.targets)} targets each")
+    held_out, targets = len(load_seed_prompts(loaded.prompts, "eval")), len(loaded.prompts.targets)
+    learned = f"{len(load_seed_prompts(loaded.prompts, 'train'))} training"
+    if loaded.data is not None:
+        learned = _count_rows(loaded.data)
+    emit(f"{config}: ok, {learned} and {held_out} held-out prompts, {targets} targets each")
+
+
+def _count_rows(data: DataConfig) -> str:
+    """Rows of a file, as far as they can be read; sets of the hub are not fetched."""
+    from lengthctl.data_gen.instruction_data import read_rows
+
+    if not Path(data.source).suffix:
+        return f"rows of {data.source}"
+    return f"{sum(1 for _ in read_rows(data.source, data.subset, data.split))} rows of {data.source}"
 
 
 @app.command()
