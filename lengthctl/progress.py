@@ -65,7 +65,7 @@ class Narrator:
 
     @contextmanager
     def bar(self, total: int, description: str) -> Iterator[Bar]:
-        """A progress line for `total` items."""
+        """A progress line for `total` items; 0: nobody knows how many there are."""
         if not self._live:
             yield _PlainBar(self, total, description)
             return
@@ -74,7 +74,7 @@ class Narrator:
 
         columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
         with Progress(*columns, TextColumn("{task.fields[facts]}"), console=Console(stderr=True)) as progress:
-            task = progress.add_task(description, total=total, facts="")
+            task = progress.add_task(description, total=total or None, facts="")
 
             class Live:
                 def update(self, done: int, total: int | None = None, **facts: float | None) -> None:
@@ -95,9 +95,12 @@ class _PlainBar:
         self._total = total or self._total
         if self._first is None:  # a resumed stage begins above 0
             self._first = done - 1
-        if done < self._total and now - self._told < _PLAIN_SECONDS:
+        if (done < self._total or not self._total) and now - self._told < _PLAIN_SECONDS:
             return
         self._told = now
+        if not self._total:
+            self._narrator.say(f"{self._description} {done}  {_facts(facts)}".rstrip())
+            return
         left = (now - self._started) / max(1, done - self._first) * (self._total - done) / 60
         self._narrator.say(f"{self._description} {done}/{self._total}  {_facts({**facts, 'minutes_left': left})}")
 

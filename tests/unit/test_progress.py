@@ -29,3 +29,10 @@ def test_stages_of_an_interrupted_run_add_up(tmp_path: Path) -> None:
     stages = Narrator(kept).stages
     assert stages["train"] > 100
     assert stages["before"] == 5
+
+
+def test_where_nobody_knows_the_total_few_lines_are_told(capsys: pytest.CaptureFixture[str]) -> None:
+    with Narrator().bar(0, "rows") as bar:
+        for done in range(1, 500):
+            bar.update(done)
+    assert capsys.readouterr().err == "rows 1\n"
