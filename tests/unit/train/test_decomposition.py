@@ -19,7 +19,7 @@ from lengthctl.train.decomposition import (
     draw_order,
 )
 
-# /work/shared/methods/short.md 6.1: length -> exact binary pieces, dropped; pieces as the released code cuts them,
+# Length -> exact binary pieces, dropped; pieces as the released code cuts them,
 # dropped. Buckets 256 to 8192, nothing drawn at random.
 CUTS = {
     0: ([], 0, [], 0),
