@@ -1,6 +1,6 @@
 """Supervised batches without padding, and by length, against padded ones: tokens a second and loss at equal tokens.
 
-Command: python scripts/bench/batching.py OUT.json   (two CPU cores: about 6 minutes)
+Command: python scripts/bench/batching.py OUT.json   (two CPU cores: about 10 minutes)
 The bundled model learns worked arithmetic of 1 to 12 steps in three verbosities, rows of 60 to 1,000 tokens. `padded`
 takes 8 rows a step and pads them to the longest, as TRL does without flash attention; `packed` the same rows in one
 flat row; `buckets` rows of one power of two, padding and all as many tokens a step. One process, the same rows,
@@ -27,7 +27,7 @@ from lengthctl.train.sft import LengthSFTTrainer
 from lengthctl.train.supervised_rows import CompletionCollator, build_row
 from lengthctl.trl_fields import trainer_defaults
 
-ROWS, BATCH, STEPS, SEED = 256, 8, 16, 3
+ROWS, BATCH, STEPS, SEED = 256, 8, 8, 3
 MODEL = ModelConfig(chat_template="chatml")
 
 
