@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from lengthctl.decode.build import parse_control
 from lengthctl.evaluate.metrics import summarise
 from lengthctl.models import load_tokenizer
 from lengthctl.pipelines.evaluation import untouched
@@ -48,10 +47,8 @@ def evaluate_before(
             continue
         assert pool is not None, "is_measured said that nothing is owed"
         tokenizer = load_tokenizer(variant.model)
-        spec = asking_control(variant)
-        results[name] = sample_prompts(
-            variant, pool, tokenizer, held_out, narrator, f"before ({name})", control=parse_control(spec), spec=spec
-        )
+        title, spec = f"before ({name})", asking_control(variant)
+        results[name] = sample_prompts(variant, pool, tokenizer, held_out, narrator, title, spec=spec)
         write_samples(path, results[name])
     summaries = {name: summarise([s.scored for s in rows], config.run.seed) for name, rows in results.items()}
     best = min(summaries, key=lambda name: summaries[name]["overall"]["mean_abs_relative_deviation"]["value"])

@@ -161,7 +161,6 @@ def _sample_group(
                     prompts,
                     narrator,
                     subject.name,
-                    control=controls[subject.control],
                     spec=subject.control,
                     journal=journal,
                 )

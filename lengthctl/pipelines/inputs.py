@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from lengthctl.config import Config
     from lengthctl.rundir import RunFolder
 
-__all__ = ["RunInputs", "prepare_inputs", "same_inputs", "same_versions"]
+__all__ = ["RunInputs", "context_tokens", "prepare_inputs", "same_inputs", "same_versions"]
 
 
 _STATEFUL = ("lengthctl", "trl", "transformers", "torch")
@@ -78,18 +78,23 @@ def prepare_inputs(config: Config, run: RunFolder) -> RunInputs:
             "Give more, or lower trainer.per_device_train_batch_size",
         )
     same_inputs(run, {"training prompts": _digest(train), "held-out prompts": _digest(held_out)})
-    limit, plain = completion_limit(config), untouched(config)
+    plain = untouched(config)
     context = max(
-        _context_tokens(config, tokenizer, train, limit),
-        _context_tokens(config, tokenizer, held_out, limit),
-        _context_tokens(plain, load_tokenizer(plain.model), held_out, limit),
+        context_tokens(config, tokenizer, train, asking_control(config)),
+        context_tokens(config, tokenizer, held_out, asking_control(config)),
+        context_tokens(plain, load_tokenizer(plain.model), held_out, asking_control(plain)),
     )
     return RunInputs(tokenizer, args, held_out, _dataset(config, train), _dataset(config, held_out), context)
 
 
-def _context_tokens(config: Config, tokenizer: LoadedTokenizer, prompts: Sequence[LengthPrompt], limit: int) -> int:
+def context_tokens(config: Config, tokenizer: LoadedTokenizer, prompts: Sequence[LengthPrompt], spec: str) -> int:
+    """The longest conversation of prompts under a control, in tokens.
+
+    Raises:
+        DataError: one is longer than the model's context.
+    """
     tasks = prompt_tasks(config, prompts, samples=1)
-    return conversation_tokens(config.model, tokenizer, tasks, limit, [parse_control(asking_control(config))])
+    return conversation_tokens(config.model, tokenizer, tasks, completion_limit(config), [parse_control(spec)])
 
 
 def same_versions(run: RunFolder) -> None:

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from lengthctl.decode.build import parse_control
 from lengthctl.decode.control import Context, Control, Outcome, Task
-from lengthctl.decode.plain import Plain
 from lengthctl.decode.run import check_abilities
 from lengthctl.errors import DataError
 from lengthctl.length import Target
@@ -114,7 +114,6 @@ def sample_prompts(
     narrator: Narrator,
     stage: str,
     *,
-    control: Control | None = None,
     spec: str = "plain",
     journal: Path | None = None,
 ) -> list[Sample]:
@@ -127,8 +126,7 @@ def sample_prompts(
         prompts: with their targets.
         narrator: shows progress.
         stage: what the progress line says.
-        control: how lengths are controlled; None: not at all.
-        spec: the control as it was named.
+        spec: how lengths are controlled, as `parse_control` takes it.
         journal: file that keeps each record as it comes; what it holds already is not drawn again.
 
     Raises:
@@ -136,7 +134,7 @@ def sample_prompts(
         DataError: every text failed.
         RunFolderError: the journal is of other settings.
     """
-    control = control or Plain()
+    control = parse_control(spec)
     check_abilities(spec, control, backend)
     sampling, samples = evaluation_sampling(config), config.evaluate.samples
     tasks = prompt_tasks(config, prompts, samples=samples)

@@ -2,24 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from lengthctl.decode.build import parse_control
 from lengthctl.evaluate.environment import measure_bf16_gflops
 from lengthctl.memory import MemoryMonitor
-from lengthctl.models import load_tokenizer
+from lengthctl.models import LoadedTokenizer, load_tokenizer
 from lengthctl.pipelines.before import evaluate_before, is_measured
-from lengthctl.pipelines.drawing import conversation_tokens
 from lengthctl.pipelines.evaluation import send_adapter, untouched
+from lengthctl.pipelines.inputs import context_tokens
 from lengthctl.pipelines.job import run_job
 from lengthctl.pipelines.publish import export_model
 from lengthctl.pipelines.run_summary import minutes, run_summary
 from lengthctl.pipelines.sampling import (
     Sample,
     asking_control,
-    completion_limit,
-    prompt_tasks,
     sample_prompts,
     write_samples,
 )
@@ -35,6 +33,7 @@ if TYPE_CHECKING:
 
     from lengthctl.config import Config
     from lengthctl.progress import Narrator
+    from lengthctl.rollout.pool import RolloutPool
     from lengthctl.rundir import RunFolder
 
 __all__ = ["run_supervised"]
@@ -98,34 +97,37 @@ def _lead(config: Config, run: RunFolder, narrator: Narrator) -> dict[str, Any]:
 def _before(
     config: Config, run: RunFolder, held_out: Sequence[LengthPrompt], narrator: Narrator
 ) -> tuple[list[Sample], dict[str, Any]]:
-    from lengthctl.rollout.cluster import disconnect
-    from lengthctl.rollout.open import open_pool
-
     if is_measured(run):
         run.begin()
         return evaluate_before(config, run, None, held_out, narrator)
     plain = untouched(config)
     kinds = [config] if plain.model == config.model else [config, plain]
-    room = max(_room(kind, held_out, asking_control(kind)) for kind in kinds)
+    room = max(context_tokens(kind, load_tokenizer(kind.model), held_out, asking_control(kind)) for kind in kinds)
+    with _opened(config, load_tokenizer(config.model), room, narrator) as pool:
+        if config.model.adapter is not None:
+            send_adapter(config, pool)
+        run.begin()
+        with narrator.stage("before"):
+            return evaluate_before(config, run, pool, held_out, narrator)
+
+
+@contextmanager
+def _opened(
+    config: Config, tokenizer: LoadedTokenizer, context_tokens: int, narrator: Narrator
+) -> Iterator[RolloutPool]:
+    """Engines for as long as they are needed: training has the machine to itself."""
+    from lengthctl.rollout.cluster import disconnect
+    from lengthctl.rollout.open import open_pool
+
     try:
         with narrator.stage("engine"):
-            pool = open_pool(config, load_tokenizer(config.model), context_tokens=room, say=narrator.say)
+            pool = open_pool(config, tokenizer, context_tokens=context_tokens, say=narrator.say)
         try:
-            if config.model.adapter is not None:
-                send_adapter(config, pool)
-            run.begin()
-            with narrator.stage("before"):
-                return evaluate_before(config, run, pool, held_out, narrator)
+            yield pool
         finally:
             pool.close()
     finally:
         disconnect()
-
-
-def _room(config: Config, prompts: Sequence[LengthPrompt], control: str) -> int:
-    tokenizer, limit = load_tokenizer(config.model), completion_limit(config)
-    tasks = prompt_tasks(config, prompts, samples=1)
-    return conversation_tokens(config.model, tokenizer, tasks, limit, [parse_control(control)])
 
 
 def _control(config: Config) -> str:
@@ -159,24 +161,11 @@ def _train(config: Config, run: RunFolder, narrator: Narrator) -> tuple[Any, Pre
 
 def _after(config: Config, run: RunFolder, held_out: Sequence[LengthPrompt], narrator: Narrator) -> list[Sample]:
     """The exported model, in an engine of its own: its vocabulary may be larger than the untouched one's."""
-    from lengthctl.rollout.cluster import disconnect
-    from lengthctl.rollout.open import open_pool
-
     changes = {"name": str(run.model_dir), "adapter": None, "lora": None, "chat_template": None}
     trained = config.model_copy(update={"model": config.model.model_copy(update=changes)})
     tokenizer, spec = load_tokenizer(trained.model), _control(config)
-    try:
-        with narrator.stage("engine"):
-            room = _room(trained, held_out, spec)
-            pool = open_pool(trained, tokenizer, context_tokens=room, say=narrator.say)
-        try:
-            with narrator.stage("after"):
-                after = sample_prompts(
-                    trained, pool, tokenizer, held_out, narrator, "after", control=parse_control(spec), spec=spec
-                )
-        finally:
-            pool.close()
-    finally:
-        disconnect()
+    room = context_tokens(trained, tokenizer, held_out, spec)
+    with _opened(trained, tokenizer, room, narrator) as pool, narrator.stage("after"):
+        after = sample_prompts(trained, pool, tokenizer, held_out, narrator, "after", spec=spec)
     write_samples(run.path / "samples" / "after.jsonl", after)
     return after

@@ -6,7 +6,6 @@ import functools
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from lengthctl.decode.build import parse_control
 from lengthctl.decode.mlt import lead_id
 from lengthctl.evaluate.environment import measure_bf16_gflops
 from lengthctl.memory import MemoryMonitor
@@ -95,10 +94,7 @@ def _lead(config: Config, run: RunFolder, narrator: Narrator) -> dict[str, Any]:
         with narrator.stage("after"):
             pool.sync_weights(state, trainer.state.global_step + 1)
             spec = asking_control(config)
-            control = parse_control(spec)
-            after = sample_prompts(
-                config, pool, inputs.tokenizer, inputs.held_out, narrator, "after", control=control, spec=spec
-            )
+            after = sample_prompts(config, pool, inputs.tokenizer, inputs.held_out, narrator, "after", spec=spec)
             write_samples(run.path / "samples" / "after.jsonl", after)
     finally:
         if pool is not None:
