@@ -6,7 +6,7 @@ then chosen by a hash up to a quota a token, and written with a dataset card. Me
 
 Source: arXiv 2409.18943, section 4.2 and Algorithm 1, and src/data_process/build_training_dataset.py of its code.
 Theirs: the ranges, the cap, the fill in order, where the token stands. Ours: all filters but the range, the choice by
-hash, near-duplicates, decontamination, the model's own texts, forms of the request, the worded control.
+hash, near-duplicates, decontamination, the model's own texts, openings, forms of the request, the worded control.
 """
 
 from __future__ import annotations
@@ -29,6 +29,7 @@ from lengthctl.data_gen.filters import DropReason
 from lengthctl.data_gen.instruction_data import Instruction, Instructions
 from lengthctl.data_gen.near_duplicates import Fingerprint, NearDuplicates
 from lengthctl.data_gen.normal_text import content_digest
+from lengthctl.data_gen.openings import WithOpenings
 from lengthctl.data_gen.ruler_measure import RulerMeasure
 from lengthctl.data_gen.ruler_rows import RowSet, build_base_row, build_set_row, choose_form
 from lengthctl.data_gen.ruler_settings import RulerSettings
@@ -39,13 +40,17 @@ from lengthctl.rundir import write_atomic, write_json
 
 __all__ = ["RulerSettings", "build_ruler_data"]
 
-_FILES = {RowSet.MLT: "train.jsonl", RowSet.VANILLA: "vanilla.jsonl", RowSet.WORDED: "worded.jsonl"}
+_FILES = {RowSet.MLT: "train.jsonl", **{kind: f"{kind}.jsonl" for kind in RowSet if kind is not RowSet.MLT}}
 _ABOUT = (
     "Conversations in TRL's prompt-completion form. Each completion begins with the meta length token (MLT) of its own "
     "length, as in Ruler (arXiv 2409.18943); the prompt does not name a length. `mlt` is the token, `length` the "
     "completion's length without it, `source`, `licence` and `id` say where the row comes from."
 )
-_CONTROLS_ABOUT = " `vanilla` has the same rows without tokens, `worded` asks for the length in the prompt instead."
+_SETS_ABOUT = {
+    "vanilla": " `vanilla` has the same rows without tokens.",
+    "worded": " `worded` asks for the length in the prompt, in words.",
+    "marked": " `marked` has the token as plain text at the end of the prompt.",
+}
 
 
 def build_ruler_data(
@@ -85,6 +90,8 @@ def build_ruler_data(
         raise ValueError(f"two sources have the same name: {', '.join(names)}")
     if settings.max_tokens is not None and tokenizer is None:
         raise ValueError("max_tokens needs a tokenizer")
+    if settings.openings:
+        sources = [WithOpenings(source, table, tokenizer) for source in sources]
     known = None
     if settings.near_duplicates is not None:
         known = NearDuplicates(threshold=settings.near_duplicates, seed=settings.seed)
@@ -233,7 +240,7 @@ class _Build:
         held_out = self.measured.contamination
         return DatasetFacts(
             title="Instruction data with meta length tokens",
-            about=_ABOUT + (_CONTROLS_ABOUT if self.settings.controls else ""),
+            about=_ABOUT + "".join(_SETS_ABOUT[name] for name in self.settings.controls),
             sources=tuple(sources),
             labels=tuple(LabelFacts(t.text, passed[i], taken[i]) for i, t in enumerate(self.table.tokens)),
             lengths=length_histogram(self.lengths),

@@ -7,6 +7,7 @@ from enum import StrEnum
 from typing import Any
 
 from lengthctl.data_gen.instruction_data import Instruction
+from lengthctl.mlt import mark_request
 from lengthctl.mlt_table import MetaToken
 from lengthctl.prompts import WORDINGS, Message, stable_hash, word_length
 
@@ -33,6 +34,8 @@ class RowSet(StrEnum):
     """Neither a token nor a length: what the data does by itself. Ruler's control."""
     WORDED = "worded"
     """No token; the prompt asks for the token's target in words: what a sentence does. Ours."""
+    MARKED = "marked"
+    """The token's text at the end of the prompt, for models whose vocabulary can't be extended. Ours."""
 
 
 def build_base_row(row: Instruction, text: str, token: MetaToken, length: int, unit: str, form: str) -> dict[str, Any]:
@@ -54,6 +57,8 @@ def build_set_row(base: Mapping[str, Any], kind: RowSet, token: MetaToken, seed:
     if kind is RowSet.WORDED:
         form = WORDINGS[stable_hash(f"{seed}|{row['source']}|{row['id']}") % len(WORDINGS)]
         messages = word_length(messages, token.target, form)
+    elif kind is RowSet.MARKED:
+        messages = mark_request(messages, token)
     content = f"{token.text}{text}" if kind is RowSet.MLT else text
     return {"prompt": list(messages), "completion": [{"role": "assistant", "content": content}], **row}
 

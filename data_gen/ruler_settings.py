@@ -28,6 +28,8 @@ class RulerSettings:
     """Ruler's code: `ordered`."""
     length_demands: Literal["drop", "strip", "keep"] = "drop"
     """What becomes of a prompt that names a length itself: the row is left out, or the demand is."""
+    openings: bool = False
+    """Take each text's openings too, up to the end of a sentence, as texts of their own."""
     require_finished: bool = True
     """Leave out completions that were cut."""
     max_repetition: float | None = 0.3
@@ -40,8 +42,9 @@ class RulerSettings:
     """Similarity of completions from which on one of two is left out, in (0, 1]; None: all are kept, exact ones too."""
     request_forms: tuple[str, ...] = ()
     """Forms of the request, such as `REQUEST_FORMS`, of which each row takes one; empty: as it stands in the source."""
-    controls: tuple[Literal["vanilla", "worded"], ...] = ()
-    """Further files with the same rows: without a token, and without a token but with the length in words."""
+    controls: tuple[Literal["vanilla", "worded", "marked"], ...] = ()
+    """Further files with the same rows: without a token; with the length in words instead; with the token as plain text
+    at the end of the prompt."""
 
     def __post_init__(self) -> None:
         for is_right, said in (
@@ -53,7 +56,7 @@ class RulerSettings:
             (self.max_tokens is None or self.max_tokens >= 1, "max_tokens is at least 1"),
             (self.near_duplicates is None or 0 < self.near_duplicates <= 1, "near_duplicates lies in (0, 1]"),
             (all("{request}" in form for form in self.request_forms), "a form holds {request}"),
-            (set(self.controls) <= {"vanilla", "worded"}, "controls are vanilla and worded"),
+            (set(self.controls) <= {"vanilla", "worded", "marked"}, "controls are vanilla, worded and marked"),
         ):
             if not is_right:
                 raise ValueError(f"{said}, found {self}")

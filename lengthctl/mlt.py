@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -26,6 +26,7 @@ __all__ = [
     "MltRecord",
     "MltTable",
     "MltText",
+    "mark_request",
     "ruler_table",
     "split_output",
     "split_text",
@@ -82,6 +83,13 @@ def split_text(text: str, table: MltTable) -> MltText:
     rest = text[first.end() :] if first else text
     extra = len(re.findall(one, rest))
     return MltText(table.named(first[1]) if first else None, re.sub(f"(?:{one})+", _gap, rest), extra)
+
+
+def mark_request(messages: Sequence[Mapping[str, str]], token: MetaToken) -> tuple[Mapping[str, str], ...]:
+    """The conversation with the token's text at the end of its last message, where it is plain text: for models whose
+    vocabulary can't be extended. Ours."""
+    *rest, last = messages
+    return (*rest, {**last, "content": f"{last['content']} {token.text}"})
 
 
 def _gap(run: re.Match[str]) -> str:

@@ -37,7 +37,11 @@ def ruler(
         bool,
         typer.Option("--hindsight", help="The sources are the model's own texts, from gen, sample or eval."),
     ] = False,
-    table: Annotated[str, typer.Option(help="Ranges of the tokens: ruler, paper, or fm.")] = "ruler",
+    openings: Annotated[
+        bool,
+        typer.Option("--openings", help="Each text's openings too, up to the end of a sentence."),
+    ] = False,
+    table: Annotated[str, typer.Option(help="The tokens: ruler, paper, fm, or a .json file with a table.")] = "ruler",
     cap: Annotated[int, typer.Option(min=1, help="Rows of each token at most.")] = 20_000,
     ordered: Annotated[bool, typer.Option("--ordered", help="Fill source by source, as Ruler's code does.")] = False,
     strip_lengths: Annotated[
@@ -47,6 +51,11 @@ def ruler(
     controls: Annotated[
         bool, typer.Option("--controls", help="Also the same rows without tokens, and with the length in words.")
     ] = False,
+    markers: Annotated[
+        bool,
+        typer.Option("--markers", help="Also the same rows with the token as plain text at the prompt's end."),
+    ] = False,
+    forms: Annotated[bool, typer.Option("--forms", help="Put each request in one of several forms.")] = False,
     against: Against = None,
     seed: Seed = 0,
     as_json: AsJson = False,
@@ -56,14 +65,17 @@ def ruler(
     from lengthctl.data_gen.hindsight import read_samples
     from lengthctl.data_gen.instruction_data import read_instructions
     from lengthctl.data_gen.ruler import RulerSettings, build_ruler_data
+    from lengthctl.data_gen.ruler_rows import REQUEST_FORMS
     from lengthctl.progress import Narrator
 
     settings = RulerSettings(
         seed=seed,
         cap=cap,
+        openings=openings,
         fill=Fill.ORDERED if ordered else Fill.MIXED,
         length_demands="strip" if strip_lengths else "drop",
-        controls=("vanilla", "worded") if controls else (),
+        controls=(*(("vanilla", "worded") if controls else ()), *(("marked",) if markers else ())),
+        request_forms=REQUEST_FORMS if forms else (),
     )
     if len(set(sources)) < len(sources):
         raise ConfigError("data ruler", [Problem("SOURCE", "one is named twice")])
@@ -90,13 +102,18 @@ def pairs(
         str,
         typer.Option(help="adherence (a hit over a miss), hindsight (each text under its own length)."),
     ] = "hindsight",
-    mlt: Annotated[str | None, typer.Option(help="Ask by tokens: ruler, paper or fm; else in words.")] = None,
+    mlt: Annotated[str | None, typer.Option(help="Ask by tokens (as --table of data ruler); else in words.")] = None,
+    openings: Annotated[
+        bool,
+        typer.Option("--openings", help="With --mlt: each text's openings too, up to the end of a sentence."),
+    ] = False,
     per_prompt: Annotated[int, typer.Option(min=1, help="Pairs a prompt and length at most.")] = 2,
     against: Against = None,
     seed: Seed = 0,
     as_json: AsJson = False,
 ) -> None:
     """Pairs of a better and a worse text for a length, in TRL's preference form."""
+    from lengthctl.data_gen.openings import with_openings
     from lengthctl.data_gen.preference_pairs import adherence_pairs, hindsight_pairs, write_pairs
     from lengthctl.data_gen.preference_rules import PairRules
     from lengthctl.data_gen.preference_texts import read_texts
@@ -107,11 +124,15 @@ def pairs(
 
         raise ConfigError("data pairs", [Problem("--kind", f"there is no {kind!r}{did_you_mean(kind, makers)}")])
     rules = PairRules(seed=seed, per_prompt=per_prompt, table=None if mlt is None else _table(mlt, "--mlt"))
+    if openings and rules.table is None:
+        raise ConfigError("data pairs", [Problem("--openings", "needs --mlt, whose lengths they get")])
     texts, unread = read_texts(sources)
     held_out = _contamination(against)
     usable = [text for text in texts if not held_out.hit(text.request[-1]["content"])]
     if texts and not usable:
         raise DataError("every text answers a prompt of the evaluation", "Give texts for training prompts")
+    if openings and rules.table is not None:
+        usable = list(with_openings(usable, rules.table))
     found = makers[kind](usable, rules)
     _told(write_pairs([found], out, rules, unread=unread), out, as_json)
 
@@ -154,14 +175,12 @@ def problems(
 
 
 def _table(name: str, option: str = "--table") -> MltTable:
-    from lengthctl.config import DataConfig
+    from lengthctl.config import read_table
 
     try:
-        table = DataConfig(source="", mlt=name).mlt_table  # type: ignore[call-arg]
-    except ValueError as error:
-        raise ConfigError("data", [Problem(option, f"{name!r} is none of ruler, paper, fm")]) from error
-    assert table is not None
-    return table
+        return read_table(name)
+    except (TypeError, ValueError) as error:
+        raise ConfigError("data", [Problem(option, str(error))], "Give ruler, paper, fm, or a .json file") from error
 
 
 def _contamination(sources: list[str] | None) -> Contamination:

@@ -1,6 +1,6 @@
 """The config: sections, reading, text. Imports nothing heavy, so a config is checked anywhere."""
 
-from lengthctl.config.data import DataConfig
+from lengthctl.config.data import DataConfig, read_table
 from lengthctl.config.inputs import ModelConfig, PromptsConfig, is_hub_id
 from lengthctl.config.loading import load_config
 from lengthctl.config.sections import Config, RewardSpec
@@ -21,5 +21,6 @@ __all__ = [
     "is_hub_id",
     "load_config",
     "parse_yaml",
+    "read_table",
     "to_yaml",
 ]

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Mapping
+from pathlib import Path
 from typing import Any, Literal
 
 from pydantic import Field, field_validator
 
 from lengthctl.config.section import Section
+from lengthctl.errors import first_line
 from lengthctl.mlt_table import DataRange, MltTable, ruler_table
 from lengthctl.registry import did_you_mean
 
-__all__ = ["DataConfig"]
+__all__ = ["DataConfig", "read_table"]
 
 _TABLES = {"ruler": DataRange.PRIMARY, "paper": DataRange.PAPER, "fm": DataRange.FM}
 
@@ -36,22 +40,38 @@ class DataConfig(Section):
     """Of `pieces`: k of the shortest, 8 in the paper; texts below that length vanish."""
     mlt: str | dict[str, Any] | None = None
     """Meta length tokens in front of the completions: Ruler's table by the ranges of its code (`ruler`), of its paper's
-    table 3 (`paper`), or one that gives every text a token (`fm`); or a table of your own, as `unit` and `tokens`. Rows
-    that bring their token keep it; others get that of their length, or are dropped where no range holds it. None: no
-    tokens."""
+    table 3 (`paper`), or one that gives every text a token (`fm`); or a table of your own, as `unit` and `tokens`, or a
+    .json file with them. Rows that bring their token keep it; others get that of their length, or are dropped where no
+    range holds it. None: no tokens."""
 
     @field_validator("mlt")
     @classmethod
     def _table_can_be_built(cls, mlt: str | dict[str, Any] | None) -> str | dict[str, Any] | None:
-        if isinstance(mlt, dict):
-            MltTable.parse(mlt)
-        elif mlt is not None and mlt not in _TABLES:
-            raise ValueError(f"no table {mlt!r}{did_you_mean(mlt, _TABLES)}")
-        return mlt
+        """A file's table stands in the config itself, so that a run is resumed with the one that it began with."""
+        if mlt is None or mlt in _TABLES:
+            return mlt
+        return read_table(mlt).to_row()
 
     @property
     def mlt_table(self) -> MltTable | None:
         """The table of `mlt`."""
-        if self.mlt is None:
-            return None
-        return MltTable.parse(self.mlt) if isinstance(self.mlt, dict) else ruler_table(_TABLES[self.mlt])
+        return None if self.mlt is None else read_table(self.mlt)
+
+
+def read_table(given: str | Mapping[str, Any]) -> MltTable:
+    """`ruler`, `paper`, `fm`, a .json file with `unit` and `tokens`, or what such a file holds.
+
+    Raises:
+        ValueError: none of these, or no table.
+    """
+    if not isinstance(given, str):
+        return MltTable.parse(given)
+    if given in _TABLES:
+        return ruler_table(_TABLES[given])
+    if not given.endswith(".json"):
+        raise ValueError(f"no table {given!r}{did_you_mean(given, _TABLES)}")
+    try:
+        found = json.loads(Path(given).expanduser().read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise ValueError(f"{given} cannot be read as JSON ({first_line(error)})") from error
+    return MltTable.parse(found)

@@ -6,9 +6,9 @@ of many tasks together into few calls of a backend, so that one batch mixes cont
 
 from __future__ import annotations
 
-from collections.abc import Generator, Sequence
-from dataclasses import dataclass, replace
-from typing import Protocol
+from collections.abc import Generator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any, Protocol
 
 from lengthctl.length import Target, count_length
 from lengthctl.models import LoadedTokenizer
@@ -67,6 +67,8 @@ class Draw:
     messages: tuple[Message, ...]
     sampling: Sampling
     prefix: tuple[int, ...] = ()
+    template_values: Mapping[str, Any] = field(default_factory=dict)
+    """For the chat template of a server."""
 
 
 @dataclass(frozen=True)

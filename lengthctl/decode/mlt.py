@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import ClassVar, Literal
+from typing import Literal
 
-from lengthctl.decode.control import Context, Draw, Outcome, Steps, Task
+from lengthctl.decode.control import Context, Draw, Outcome, Steps, Task, outcome_of
 from lengthctl.errors import ModelError
-from lengthctl.length import Target
+from lengthctl.length import Target, Unit
 from lengthctl.mlt import MltRecord, split_output
 from lengthctl.models import LoadedTokenizer
 from lengthctl.records import Completion
@@ -16,6 +16,7 @@ from lengthctl.rollout.backend import Ability, Sampling
 
 __all__ = ["MetaLength", "lead_id"]
 
+_MODES = ("auto", "given", "free", "forced", "served")
 _NEVER, _SURELY = -100.0, 100.0
 """The ends of what engines take as a bias: no other token makes up for it."""
 
@@ -30,20 +31,29 @@ class MetaLength:
     the answer, are ours.
     """
 
-    mode: Literal["auto", "given", "free", "forced"] = "auto"
+    mode: Literal["auto", "given", "free", "forced", "served"] = "auto"
     """`given` for the target; `free`: the model may write a token first, or none; `forced`: it must. `auto` is given
-    where a length is asked, else forced."""
+    where a length is asked, else forced. `served`, for endpoints: the server puts the token, as the model's saved chat
+    template does with `target_words`; whether it did cannot be seen from here."""
     ask: bool = False
     """Leave the length in the prompt too; Ruler's prompts do not name it."""
-    needs: ClassVar[frozenset[Ability]] = frozenset({Ability.PREFIX, Ability.LOGIT_BIAS})
 
     def __post_init__(self) -> None:
-        if self.mode not in ("auto", "given", "free", "forced"):
-            raise ValueError(f"mode is auto, given, free or forced, found {self.mode!r}")
+        if self.mode not in _MODES:
+            raise ValueError(f"mode is {', '.join(_MODES[:-1])} or {_MODES[-1]}, found {self.mode!r}")
+
+    @property
+    def needs(self) -> frozenset[Ability]:
+        """A server's template, or the engine's own abilities."""
+        return frozenset({Ability.TEMPLATE} if self.mode == "served" else {Ability.PREFIX, Ability.LOGIT_BIAS})
 
     def refuses(self, target: Target | None) -> str | None:
         """A target is needed only where its token is given."""
-        return "mode=given needs a length" if self.mode == "given" and target is None else None
+        if self.mode in ("given", "served") and target is None:
+            return f"mode={self.mode} needs a length"
+        if self.mode == "served" and target is not None and target.unit is not Unit.WORDS:
+            return "mode=served asks in words"
+        return None
 
     def room(self, task: Task, limit: int) -> int:
         """The text and its token."""
@@ -55,9 +65,13 @@ class MetaLength:
         Raises:
             ModelError: the model has no meta length tokens, or none for the target's unit.
         """
-        record = _record(context.tokenizer)
         messages = task.messages if self.ask or not task.request else task.request
         base = context.sampling
+        if self.mode == "served":
+            assert task.target is not None
+            (completion,) = yield [Draw(messages, base, template_values={"target_words": _words(task.target)})]
+            return outcome_of(completion)
+        record = _record(context.tokenizer)
         if self.mode == "free":
             (completion,) = yield [Draw(messages, base)]
             return _outcome(completion, completion.token_ids, record, context)
@@ -69,6 +83,11 @@ class MetaLength:
             lead = first.token_ids[0]
         (completion,) = yield [Draw(messages, _without(base, record), (lead,))]
         return _outcome(completion, (lead, *completion.token_ids), record, context)
+
+
+def _words(target: Target) -> int:
+    """One number for a template: the value asked for, or the middle of a range."""
+    return target.value if target.high is None else (target.value + target.high) // 2
 
 
 def lead_id(tokenizer: LoadedTokenizer | None, target: Target) -> int:

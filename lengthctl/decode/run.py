@@ -18,6 +18,7 @@ _WHY = {
     "prefix": "continue a text that has begun",
     "rules": "let us change the model's logits",
     "logit_bias": "add a bias to logits",
+    "template": "hand values to its chat template, as a server does",
 }
 
 
@@ -146,4 +147,5 @@ def _request(running: _Running, index: int, draw: Draw, context: Context, seed: 
         draw.messages,
         group=(task.group or task.id) if running.round == 0 else f"{task.id}/{running.round}",
         target=task.target if not draw.prefix else None,  # of the rest only the limit is known
+        template_values=draw.template_values,
     )

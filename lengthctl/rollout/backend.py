@@ -23,6 +23,8 @@ class Ability(StrEnum):
     """Change logits by the rules of `decode/logit_rules.py`."""
     LOGIT_BIAS = "logit_bias"
     """Add constants to logits."""
+    TEMPLATE = "template"
+    """Hand values to the chat template, as servers do."""
 
 
 @dataclass(frozen=True)
@@ -64,6 +66,8 @@ class Request:
     messages: tuple[Mapping[str, str], ...] = ()
     group: str = ""
     target: Target | None = field(default=None)
+    template_values: Mapping[str, Any] = field(default_factory=dict)
+    """What an endpoint hands to its chat template, beside the messages."""
 
 
 def request_seed(run_seed: int, name: str) -> int:

@@ -55,7 +55,7 @@ class EndpointBackend:
         MissingDependencyError: the openai client is not installed.
     """
 
-    abilities = frozenset({Ability.LOGIT_BIAS})
+    abilities = frozenset({Ability.LOGIT_BIAS, Ability.TEMPLATE})
 
     def __init__(self, settings: EndpointSection, failure_budget: float = 0.02) -> None:
         try:
@@ -208,6 +208,7 @@ class EndpointBackend:
             "top_k": sampling.top_k,
             "min_tokens": sampling.min_tokens,
             "stop_token_ids": list(sampling.stop_token_ids),
+            "chat_template_kwargs": dict(request.template_values),
         }
         if any(extra.values()):
             body["extra_body"] = {name: value for name, value in extra.items() if value}

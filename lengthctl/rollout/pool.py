@@ -44,7 +44,7 @@ class RolloutPool:
         say: told of engines that are replaced, and of what a silent pool waits for.
     """
 
-    abilities = frozenset(Ability)
+    abilities = frozenset(Ability) - {Ability.TEMPLATE}
 
     def __init__(
         self,

@@ -122,6 +122,10 @@ def test_any_vllm_server_takes_the_length_by_its_template(run: Path, tmp_path: P
     with vllm_server(str(run / "runs" / "mlt" / "model"), tmp_path, max_model_len=512) as url:
         asked = ask(url, chat_template_kwargs={"target_words": 12})
         plain = ask(url)
+        command = ["gen", "Tell me about ink.", "--model", "m", "--endpoint", url, "--words", "12"]
+        command += ["--control", "mlt:mode=served", "--temperature", "0", "--max-tokens", "48", "--json"]
+        ours = json.loads(lengthctl(*command, cwd=run).stdout)["texts"][0]
+    assert ours["text"] == asked["choices"][0]["message"]["content"]
     ids = {token["text"]: token["id"] for token in json.loads((run / "runs/mlt/model/mlt.json").read_text())["tokens"]}
     assert asked["prompt_token_ids"][-1] == ids["[MLT:10]"]
     assert plain["prompt_token_ids"] == asked["prompt_token_ids"][:-1]

@@ -28,8 +28,9 @@ from lengthctl.mlt import RULER_TABLE, split_text
 from lengthctl.mlt_table import MltTable
 
 DATA = os.environ.get("LENGTHCTL_DATA")
-FILES = ("train.jsonl", "vanilla.jsonl", "worded.jsonl", "stats.json", "README.md", "decisions.jsonl")
-SETTINGS = RulerSettings(seed=3, cap=4, controls=("vanilla", "worded"), request_forms=REQUEST_FORMS)
+SETS = ("train.jsonl", "vanilla.jsonl", "worded.jsonl", "marked.jsonl")
+FILES = (*SETS, "stats.json", "README.md", "decisions.jsonl")
+SETTINGS = RulerSettings(seed=3, cap=4, controls=("vanilla", "worded", "marked"), request_forms=REQUEST_FORMS)
 
 
 def text(n: int, seed: int) -> str:
@@ -102,8 +103,10 @@ def test_rows(whole: tuple[Path, Path]) -> None:
 
 
 def test_controls_have_the_same_rows(whole: tuple[Path, Path]) -> None:
-    mlt, vanilla, worded = (read(whole[1] / name) for name in FILES[:3])
-    for row, plain, asked in zip(mlt, vanilla, worded, strict=True):
+    mlt, vanilla, worded, marked = (read(whole[1] / name) for name in SETS)
+    for row, plain, asked, text in zip(mlt, vanilla, worded, marked, strict=True):
+        assert text["completion"] == plain["completion"]
+        assert text["prompt"][-1]["content"] == f"{row['prompt'][-1]['content']} {row['mlt']}"
         assert row["id"] == plain["id"] == asked["id"]
         assert row["prompt"] == plain["prompt"]
         assert row["completion"][0]["content"] == row["mlt"] + plain["completion"][0]["content"]

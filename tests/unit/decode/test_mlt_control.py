@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 from word_model import EOS, VOCABULARY, word_tokenizer
@@ -14,7 +16,7 @@ from lengthctl.errors import ConfigError, ModelError
 from lengthctl.length import Relation, Target, Unit
 from lengthctl.mlt import RULER_TABLE, MltRecord
 from lengthctl.records import Completion, FinishReason
-from lengthctl.rollout.backend import Sampling
+from lengthctl.rollout.backend import Ability, Sampling
 
 FIRST = len(VOCABULARY)
 IDS = tuple(range(FIRST, FIRST + len(RULER_TABLE.tokens)))
@@ -78,5 +80,40 @@ def test_what_cannot_be_is_told() -> None:
         run("mlt", Target(30, unit=Unit.TOKENS), [])
     assert parse_control("mlt:mode=given").refuses(None) == "mode=given needs a length"
     assert parse_control("mlt").refuses(Target(3, Relation.AT_MOST)) is None
-    with pytest.raises(ConfigError, match="mode is auto, given, free or forced"):
+    with pytest.raises(ConfigError, match="mode is auto, given, free, forced or served"):
         parse_control("mlt:mode=some")
+
+
+def test_a_server_is_told_the_number_and_puts_the_token_itself() -> None:
+    for target, words in (
+        (Target(35), 35),
+        (Target(30, Relation.RANGE, high=40), 35),
+        (Target(9, Relation.AT_MOST), 9),
+    ):
+        outcome, (draw,) = run("mlt:mode=served", target, [[1, EOS]])
+        assert draw.template_values == {"target_words": words}
+        assert (draw.messages, draw.prefix, outcome.token_ids) == (REQUEST, (), (1, EOS))
+    served = parse_control("mlt:mode=served")
+    assert served.needs == {Ability.TEMPLATE}
+    assert served.refuses(None) == "mode=served needs a length"
+    assert served.refuses(Target(30, unit=Unit.TOKENS)) == "mode=served asks in words"
+
+
+def test_a_marker_is_plain_text_at_the_end_of_the_request() -> None:
+    outcome, (draw,) = run("mlt_marker", Target(35), [[1, EOS]])
+    assert draw.messages == ({"role": "user", "content": "Of ants. [MLT:30]"},)
+    assert (draw.prefix, outcome.token_ids) == ((), (1, EOS))
+    marker = parse_control("mlt_marker")
+    assert marker.refuses(None) == "needs a length"
+    assert "has no token" in str(marker.refuses(Target(30, unit=Unit.TOKENS)))
+    with pytest.raises(ConfigError, match="no table 'rulr'; did you mean ruler"):
+        parse_control("mlt_marker:table=rulr")
+
+
+def test_a_marker_of_a_table_of_ones_own(tmp_path: Path) -> None:
+    file = tmp_path / "table.json"
+    file.write_text(json.dumps({"unit": "sentences", "tokens": [{"target": 3}, {"target": 8}]}))
+    steps = parse_control(f"mlt_marker:table={file}").steps(
+        Task("t", ASKED, Target(7, unit=Unit.SENTENCES), REQUEST), context()
+    )
+    assert next(steps)[0].messages[-1]["content"] == "Of ants. [MLT:8]"

@@ -1,0 +1,133 @@
+"""Ruler in one go: a model's own texts, data with meta length tokens, tuning, what comes on top, and one report.
+
+Command: python scripts/ruler_stages.py OUT_FOLDER PROMPTS.jsonl [--eval HELD_OUT.jsonl] [--seed 42]
+Stages:  texts    one answer a prompt, by the untouched model
+         data     each text and its openings behind the token of its length; the same rows without tokens
+         sft      `ruler`: tuned with tokens              vanilla  on the same rows without them
+         rl       `ruler_rl`: GRPO on top of sft          dpo      `ruler_dpo`: hindsight pairs on top of sft
+         eval     all of them beside the untouched model in one report, OUT_FOLDER/evaluation/report.html
+A stage that was done is not done again, and a killed one goes on. `--only` names some of them. Options of a stage:
+`--sft key=value ...`, as `lengthctl train` takes them.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+BASE = "smollm2-135m-instruct"
+STAGES = ("texts", "data", "sft", "vanilla", "rl", "dpo", "eval")
+TARGETS = "prompts.targets=[10,30,50,80,150]"
+
+
+def main() -> None:
+    given = _arguments()
+    out: Path = given.out.resolve()
+    out.mkdir(parents=True, exist_ok=True)
+    for stage in STAGES:
+        if stage in given.only:
+            STAGE[stage](out, given)
+
+
+def texts(out: Path, given: argparse.Namespace) -> None:
+    """One answer a prompt, long enough to have openings of all lengths."""
+    command = ["gen", "--in", str(given.prompts.resolve()), "--words", "200", "--control", "plain"]
+    options = ["--temperature", "0.7", "--max-tokens", "320", "--seed", "42", "--out", str(out / "texts.jsonl")]
+    lengthctl(out, *command, *options)
+
+
+def data(out: Path, given: argparse.Namespace) -> None:
+    """The same data for every seed of training: what is compared is tuning."""
+    files = [str(out / "texts.jsonl"), "--hindsight", "--openings"]
+    against = [] if given.eval is None else ["--against", str(given.eval.resolve())]
+    lengthctl(out, "data", "ruler", *files, *against, "--cap", str(given.cap), "--controls", "--out", str(out / "data"))
+    pairs = [str(out / "texts.jsonl"), "--openings", "--mlt", "ruler", "--per-prompt", "1"]
+    lengthctl(out, "data", "pairs", *pairs, *against, "--out", str(out / "pairs"))
+
+
+def sft(out: Path, given: argparse.Namespace) -> None:
+    """With tokens."""
+    train(out, given, "ruler", "sft", f"data.source={out / 'data' / 'train.jsonl'}", *given.sft)
+
+
+def vanilla(out: Path, given: argparse.Namespace) -> None:
+    """The same rows and settings without tokens: what the texts alone do."""
+    rows = f"data.source={out / 'data' / 'vanilla.jsonl'}"
+    train(out, given, "ruler", "vanilla", rows, "data.mlt=null", *given.sft)
+
+
+def rl(out: Path, given: argparse.Namespace) -> None:
+    """GRPO from the tuned model."""
+    train(out, given, "ruler_rl", "rl", f"model.name={tuned(out, given, 'sft') / 'model'}", *given.rl)
+
+
+def dpo(out: Path, given: argparse.Namespace) -> None:
+    """Hindsight pairs from the tuned model."""
+    pairs = f"data.source={out / 'pairs' / 'train.jsonl'}"
+    train(out, given, "ruler_dpo", "dpo", f"model.name={tuned(out, given, 'sft') / 'model'}", pairs, *given.dpo)
+
+
+def evaluate(out: Path, given: argparse.Namespace) -> None:
+    """Every stage, asked as it was tuned; `forced` writes its own token."""
+    sides = [f"{BASE}@plain"]
+    for stage, control in (("vanilla", "plain"), ("sft", "mlt"), ("rl", "mlt"), ("dpo", "mlt")):
+        if (tuned(out, given, stage) / "model").is_dir():
+            sides.append(f"{tuned(out, given, stage)}@{control}")
+    sides.append(f"{tuned(out, given, 'sft')}@mlt:mode=forced")
+    asked = [TARGETS, f"run.seed={given.seed}", f"evaluate.temperature={given.temperature}"]
+    if given.eval is not None:
+        asked.append(f"prompts.eval_source={given.eval.resolve()}")
+    folder = out / f"evaluation-{given.name}{given.seed}"
+    lengthctl(out, "eval", *sides, *asked, "--config", "ruler", "--out", str(folder))
+    summary = json.loads((folder / "summary.json").read_text())
+    for side, found in summary["subjects"].items():
+        rates = " ".join(f"{key} {100 * found['overall'][key]['value']:.1f} %" for key in ("pm", "fm"))
+        print(f"{Path(side).name}: {rates}")
+
+
+STAGE = dict(zip(STAGES, (texts, data, sft, vanilla, rl, dpo, evaluate), strict=True))
+
+
+def train(out: Path, given: argparse.Namespace, recipe: str, stage: str, *options: str) -> None:
+    """A training job, or the rest of it."""
+    folder = tuned(out, given, stage)
+    if (folder / "summary.json").is_file():
+        return
+    if (folder / "config.resolved.yaml").is_file():
+        lengthctl(out, "train", "--resume", str(folder))
+        return
+    named = [f"run.dir={out}", f"run.name={folder.name}", f"run.seed={given.seed}", TARGETS]
+    held_out = [f"prompts.source={given.prompts.resolve()}", "evaluate.limit=4"]  # the stage `eval` is what counts
+    lengthctl(out, "train", recipe, *named, *held_out, *options)
+
+
+def tuned(out: Path, given: argparse.Namespace, stage: str) -> Path:
+    """Folder of a stage's run."""
+    return out / f"{stage}-{given.seed}"
+
+
+def lengthctl(folder: Path, *args: str) -> None:
+    """Run a command."""
+    subprocess.run([sys.executable, "-m", "lengthctl", *args], cwd=folder, check=True)
+
+
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("out", type=Path)
+    parser.add_argument("prompts", type=Path, help="JSONL with a prompt a row")
+    parser.add_argument("--eval", type=Path, help="JSONL with held-out prompts; default: the built-in ones")
+    parser.add_argument("--name", default="", help="of the evaluation, where there are several")
+    parser.add_argument("--seed", type=int, default=42, help="of training and of the evaluation")
+    parser.add_argument("--cap", type=int, default=500, help="rows of a token at most")
+    parser.add_argument("--temperature", type=float, default=0.0, help="of the evaluation; Ruler's is 0")
+    parser.add_argument("--only", nargs="+", choices=STAGES, default=list(STAGES))
+    for stage in ("sft", "rl", "dpo"):
+        parser.add_argument(f"--{stage}", nargs="*", default=[], metavar="KEY=VALUE")
+    return parser.parse_args()
+
+
+if __name__ == "__main__":
+    main()
