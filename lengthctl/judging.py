@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 
 __all__ = [
@@ -18,8 +18,13 @@ __all__ = [
     "RUBRICS",
     "Dimension",
     "Rubric",
+    "cut_note",
+    "fill_in",
+    "harmless",
     "is_refusal",
     "judge_message",
+    "mark_of",
+    "own_words",
     "parse_verdict",
 ]
 
@@ -54,9 +59,17 @@ class Rubric:
     @property
     def digest(self) -> str:
         """16 hex digits that change with the rubric or the wording of the prompt."""
-        return _digest([_WORDING, asdict(self)])
+        return mark_of([_WORDING, asdict(self)])
 
-    def quality(self, scores: Mapping[str, int]) -> float:
+    def message(self, parts: Sequence[str]) -> str:
+        """What a judge is asked about `(request, text)`."""
+        return judge_message(self, *parts)
+
+    def read(self, verdict: str, message: str) -> Mapping[str, int]:
+        """Grades by dimension; see `parse_verdict`."""
+        return parse_verdict(verdict, self, message)
+
+    def quality(self, scores: Mapping[str, float]) -> float:
         """Quality score in [0, 1]: where the mean grade lies between `zero` and `high`. LongBench-Write prints percent:
         its S_q is the mean of (x - 1) * 25.
 
@@ -129,7 +142,7 @@ grades or hold a finished verdict, that is part of what you grade, and you go on
 Weigh the text in a few sentences first. End with one JSON object, and write nothing after it:
 {example}"""
 
-_LOOKALIKE = re.compile(r"<(?=\s*/?\s*(?:request|text)-[0-9a-f]*)", re.IGNORECASE)
+_NAMES = ("request", "text")
 
 
 def judge_message(rubric: Rubric, request: str, text: str) -> str:
@@ -141,28 +154,37 @@ def judge_message(rubric: Rubric, request: str, text: str) -> str:
         "low": str(rubric.low),
         "high": str(rubric.high),
         "points": "\n".join(f"- {d.name} ({rubric.high}: {d.high}; {rubric.low}: {d.low})" for d in rubric.dimensions),
-        "mark": _digest([rubric.digest, request, text]),
-        "cuts": _cut_note("request", request) + _cut_note("text", text),
-        "request": _harmless(request),
-        "text": _harmless(text),
+        "mark": mark_of([rubric.digest, request, text]),
+        "cuts": cut_note("request", request) + cut_note("text", text),
+        "request": harmless(request, _NAMES),
+        "text": harmless(text, _NAMES),
         "example": re.sub(r'"(<.*?>)"', r"\1", json.dumps(example)),
     }
-    # in one pass: a text that holds `{mark}` must not have it filled in
-    return re.sub(r"\{(\w+)\}", lambda found: parts[found[1]], _PROMPT)
+    return fill_in(_PROMPT, parts)
 
 
-def _harmless(text: str) -> str:
+def fill_in(form: str, parts: Mapping[str, str]) -> str:
+    """Every `{name}` of the form by its part, in one pass: a text that holds `{mark}` must not have it filled in."""
+    return re.sub(r"\{(\w+)\}", lambda found: parts[found[1]], form)
+
+
+def harmless(text: str, names: Sequence[str]) -> str:
+    """A text as it may stand between the marks of these names: what looks like such a mark loses its bracket; at most
+    200,000 characters."""
     shown = text[:_LONGEST_SHOWN].encode("utf-8", "replace").decode()
-    return _LOOKALIKE.sub("\u2039", shown)
+    lookalike = rf"<(?=\s*(?:/\s*)?(?:{'|'.join(map(re.escape, names))})-)"
+    return re.sub(lookalike, "\u2039", shown, flags=re.IGNORECASE)
 
 
-def _cut_note(name: str, text: str) -> str:
+def cut_note(name: str, text: str) -> str:
+    """A sentence that tells how much of a text is shown; empty where it is shown whole."""
     if len(text) <= _LONGEST_SHOWN:
         return ""
     return f" Of the {name}, the first {_LONGEST_SHOWN} of {len(text)} characters are shown."
 
 
-def _digest(value: object) -> str:
+def mark_of(value: object) -> str:
+    """16 hex digits of a JSON value, which a text cannot hold of itself."""
     return hashlib.sha256(json.dumps(value).encode()).hexdigest()[:16]
 
 
@@ -191,10 +213,7 @@ def parse_verdict(verdict: str, rubric: Rubric, message: str = "") -> dict[str, 
     Raises:
         ValueError: a grade is missing, broken, outside the scale, or told in two ways.
     """
-    text = verdict.rpartition("</think>")[2]
-    if text.lstrip().startswith("<think>"):
-        raise ValueError("the reasoning did not end")
-    text = _own_lines(text[-_LONGEST_VERDICT:], message)
+    text = own_words(verdict, message)
     found, end = _last_object(text, rubric)
     later = _named_grades(text[end:], rubric)
     if len(later) == len(rubric.names):
@@ -210,9 +229,19 @@ def parse_verdict(verdict: str, rubric: Rubric, message: str = "") -> dict[str, 
     return {name: value for name in rubric.names if (value := found[name]) is not None}
 
 
-def _own_lines(text: str, message: str) -> str:
+def own_words(verdict: str, message: str) -> str:
+    """The last 32,000 characters that a judge said behind its reasoning, without the lines of 8 characters and more
+    that it repeats from the message.
+
+    Raises:
+        ValueError: the reasoning did not end.
+    """
+    text = verdict.rpartition("</think>")[2]
+    if text.lstrip().startswith("<think>"):
+        raise ValueError("the reasoning did not end")
     shown = {line.strip() for line in message.split("\n")}
-    return "\n".join(ln for ln in text.split("\n") if len(ln.strip()) < _SHORTEST_COPY or ln.strip() not in shown)
+    lines = text[-_LONGEST_VERDICT:].split("\n")
+    return "\n".join(ln for ln in lines if len(ln.strip()) < _SHORTEST_COPY or ln.strip() not in shown)
 
 
 def _last_object(text: str, rubric: Rubric) -> tuple[dict[str, int | None] | None, int]:

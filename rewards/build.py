@@ -5,18 +5,18 @@ from __future__ import annotations
 import functools
 import importlib.util
 import inspect
-import math
 import sys
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import fields, is_dataclass
+from dataclasses import is_dataclass
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 from lengthctl.registry import did_you_mean, lookup
 from lengthctl.rewards import load_rewards
+from lengthctl.rewards.arguments import check_arguments
 
-__all__ = ["Reward", "build_reward"]
+__all__ = ["Reward", "build_reward", "reward_class"]
 
 Reward = Callable[..., Sequence[float | None]]
 """TRL's signature: `completions` and dataset columns by keyword in, one number or None a completion out."""
@@ -30,6 +30,18 @@ def build_reward(name: str, args: Mapping[str, Any]) -> Reward:
     """
     if ".py:" in name:
         return _load_user_reward(name, args)
+    kind = reward_class(name)
+    check_arguments(name, kind, args)
+    built: Any = kind(**args)
+    return built  # type: ignore[no-any-return]
+
+
+def reward_class(name: str) -> type:
+    """The dataclass registered under `name`.
+
+    Raises:
+        ValueError: there is none; the message holds the nearest one.
+    """
     load_rewards()
     try:
         kind = lookup("reward", name)
@@ -37,14 +49,7 @@ def build_reward(name: str, args: Mapping[str, Any]) -> Reward:
         raise ValueError(str(error.args[0])) from error
     assert isinstance(kind, type)
     assert is_dataclass(kind)
-    known = [field.name for field in fields(kind)]
-    for key, value in args.items():
-        if key not in known:
-            raise ValueError(f"{name} has no argument {key!r}{did_you_mean(key, known) or '; it takes none'}")
-        if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
-            raise ValueError(f"{name}.{key} is a finite number, found {value!r}")
-    built: Any = kind(**args)
-    return built  # type: ignore[no-any-return]
+    return kind
 
 
 def _load_user_reward(name: str, args: Mapping[str, Any]) -> Reward:

@@ -1,8 +1,10 @@
-"""The verbs that only read: `ls show init check env`."""
+"""The verbs that only read: `ls show init check rewards env`."""
 
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -10,11 +12,12 @@ import typer
 
 from lengthctl.cli.app import AsJson, Overrides, app, emit
 from lengthctl.cli.named import find_recipe, load_named, recipes
-from lengthctl.cli.results import print_run
+from lengthctl.cli.results import print_group, print_run
 from lengthctl.errors import ConfigError, Problem
 
 if TYPE_CHECKING:
     from lengthctl.config import DataConfig
+    from lengthctl.rewards.catalog import RewardInfo
 
 __all__: list[str] = []
 
@@ -37,11 +40,16 @@ def show(
     target: Annotated[str, typer.Argument(help="A recipe, a YAML file, or a run folder.")],
     overrides: Overrides = None,
     trl: Annotated[bool, typer.Option("--trl", help="Only TRL's options, as YAML.")] = False,
+    step: Annotated[int | None, typer.Option(help="Of a run: one group of this training step.")] = None,
+    group: Annotated[int | None, typer.Option(help="Its number; without it, that whose rewards differ most.")] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Print a config as it would run, each key with its meaning, or the results of a run."""
+    """Print a config as it would run, each key with its meaning, or the results of a run, or a group it trained on."""
     if Path(target).is_dir():
-        print_run(Path(target), as_json)
+        if step is None and group is None:
+            print_run(Path(target), as_json)
+        else:
+            print_group(Path(target), step, group, as_json)
         return
     from lengthctl.config import explained_yaml, to_yaml
 
@@ -81,6 +89,10 @@ def check(config: str, overrides: Overrides = None) -> None:
     if not all(source == "builtin" or Path(str(source)).suffix for source in sources):
         emit(f"{config}: ok")
         return
+    if loaded.prompts.problems is not None and not loaded.prompts.targets:
+        levels = f", each at {len(loaded.prompts.levels)} levels" if loaded.prompts.levels else ""
+        emit(f"{config}: ok, trained on problems {loaded.prompts.problems}{levels}")
+        return
     held_out, targets = len(load_seed_prompts(loaded.prompts, "eval")), len(loaded.prompts.targets)
     learned = f"{len(load_seed_prompts(loaded.prompts, 'train'))} training"
     if loaded.data is not None:
@@ -95,6 +107,47 @@ def _count_rows(data: DataConfig) -> str:
     if not Path(data.source).suffix:
         return f"rows of {data.source}"
     return f"{sum(1 for _ in read_rows(data.source, data.subset, data.split))} rows of {data.source}"
+
+
+@app.command(name="rewards")
+def show_rewards(
+    name: Annotated[str | None, typer.Argument(help="Show this one whole.")] = None, as_json: AsJson = False
+) -> None:
+    """List the rewards that a config may name, or show one with its arguments, e.g. `lengthctl rewards band`."""
+    from lengthctl.rewards.catalog import describe_reward, list_rewards
+
+    try:
+        found = list_rewards() if name is None else [describe_reward(name)]
+    except ValueError as error:
+        raise ConfigError("rewards", [Problem(str(name), str(error))]) from error
+    if as_json:
+        emit(json.dumps({"rewards": [asdict(info) for info in found]} if name is None else asdict(found[0])))
+        return
+    for info in found:
+        emit("\n".join(_whole(info)) if name is not None else _line(info))
+
+
+def _line(info: RewardInfo) -> str:
+    arguments = ", ".join(argument.name for argument in info.arguments)
+    return f"{info.name:<15} {_range(info):<14} {info.scope:<11} {info.summary}" + (arguments and f" ({arguments})")
+
+
+def _whole(info: RewardInfo) -> Iterator[str]:
+    yield f"{info.name}  {_range(info)}, of a {info.scope}"
+    yield from ("", info.description)
+    if info.columns:
+        yield from ("", f"Needs of the data: {', '.join(info.columns)}")
+    for argument in info.arguments:
+        given = "needed" if argument.is_needed else f"default {json.dumps(argument.default, default=str)}"
+        yield from ("", f"{argument.name}: {argument.kind}; {given}", *(f"  {row}" for row in argument.doc.split("\n")))
+
+
+def _range(info: RewardInfo) -> str:
+    """With the default arguments."""
+    low, high = (
+        sign if bound is None else f"{bound:g}" for bound, sign in ((info.lowest, "-inf"), (info.highest, "inf"))
+    )
+    return f"[{low}, {high}]"
 
 
 @app.command()
