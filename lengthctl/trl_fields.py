@@ -136,8 +136,12 @@ _FIXED: dict[str, tuple[tuple[Any, ...], str]] = {
     "min_p": ((None,), _UNCUT),
     "repetition_penalty": ((1, 1.0), _UNCUT),
     "generation_kwargs": ((None,), "it does not reach the engines; see the rollout section"),
+    "multi_objective_aggregation": (
+        ("sum_then_normalize",),
+        "the rewards reach TRL as one sum with gates, so GDPO cannot scale each by itself; set the weights of rewards",
+    ),
 }
-"""Sampling options that lengthctl holds where they are, and why."""
+"""Options that lengthctl holds where they are, and why."""
 
 _ANCESTORS = (("transformers", "training_args.py"), ("trl", "trainer/base_config.py"))
 """Where the options that all methods share stand; a later field replaces an earlier one, the method's own come last."""
@@ -218,7 +222,9 @@ def _bad_value(key: str, value: Any, method: str) -> str | None:
         return _FIXED[key][1]
     if key == "temperature" and not 0 < value <= 2:
         return "vLLM samples above 0 and up to 2"
-    if key in ("num_generations", "max_completion_length", "per_device_train_batch_size") and (value or 0) < 1:
+    if key == "num_generations" and (value or 0) < 2:
+        return "at least 2: a completion is judged against others of its prompt"
+    if key in ("max_completion_length", "per_device_train_batch_size") and (value or 0) < 1:
         return "at least 1"
     return None
 

@@ -12,6 +12,7 @@ from pydantic import BaseModel, TypeAdapter, ValidationError
 
 from lengthctl.config.checks import cross_problems
 from lengthctl.config.data import DataConfig
+from lengthctl.config.preset_filling import fill_from_presets
 from lengthctl.config.sections import Config, RewardSpec, TrainConfig
 from lengthctl.config.text import parse_yaml
 from lengthctl.errors import ConfigError, Problem
@@ -22,13 +23,16 @@ __all__ = ["load_config"]
 
 
 def load_config(path: Path, overrides: Sequence[str] = ()) -> Config:
-    """Read a recipe, apply `key=value` overrides, check everything.
+    """Read a recipe, apply `key=value` overrides, fill what both leave open from `train.preset`, check everything.
 
     Raises:
         ConfigError: every problem at once, with the line where the file has one.
     """
     data = _read_yaml(path)
-    problems = list(_apply_overrides(data, overrides))
+    of_rewards = [override for override in overrides if override.startswith("rewards.")]
+    problems = list(_apply_overrides(data, [override for override in overrides if override not in of_rewards]))
+    fill_from_presets(data)
+    problems += _apply_overrides(data, of_rewards)  # they may name a reward that a preset has brought
     given = {override.partition("=")[0] for override in overrides}
     checked: Config | None = None
     try:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import json
+import textwrap
 from collections.abc import Iterator
 from io import StringIO
 from typing import Any
 
+from lengthctl.config.preset_filling import preset_notes
 from lengthctl.config.section import Section
 from lengthctl.config.sections import Config
 from lengthctl.errors import ConfigError, Problem
@@ -43,11 +45,12 @@ def to_yaml(data: Any) -> str:
 
 
 def explained_yaml(config: Config) -> str:
-    """A whole config with the meaning of each section and key as comments: valid YAML, to read or to edit."""
+    """A whole config with the meaning of each section and key as comments, and what its presets stand for: valid YAML,
+    to read or to edit."""
     data = config.model_dump(mode="json", by_alias=True)
-    return "\n".join(
-        line for name in Config.model_fields for line in (*_explained(name, getattr(config, name), data), "")
-    )
+    notes = [f"# {line}" for note in preset_notes(data) for line in textwrap.wrap(note, 116)]
+    sections = [line for name in Config.model_fields for line in (*_explained(name, getattr(config, name), data), "")]
+    return "\n".join([*notes, *([""] if notes else []), *sections])
 
 
 def _explained(name: str, section: Any, data: dict[str, Any]) -> Iterator[str]:
@@ -56,9 +59,18 @@ def _explained(name: str, section: Any, data: dict[str, Any]) -> Iterator[str]:
         return
     meaning, *_ = (type(section).__doc__ or "").splitlines()
     yield f"{name}: # {meaning}"
+    yield from (f"  {line}" for line in _keys(section, data[name]))
+
+
+def _keys(section: Section, data: dict[str, Any]) -> Iterator[str]:
     for key, field in type(section).model_fields.items():
-        yield from (f"  # {line}" for line in (field.description or "").splitlines())
-        yield from (f"  {line}" for line in to_yaml({key: data[name][key]}).split("\n"))
+        yield from (f"# {line}" for line in (field.description or "").splitlines())
+        inner = getattr(section, key)
+        if isinstance(inner, Section):
+            yield f"{key}:"
+            yield from (f"  {line}" for line in _keys(inner, data[key]))
+        else:
+            yield from to_yaml({key: data[key]}).split("\n")
 
 
 def config_digest(config: Config) -> str:

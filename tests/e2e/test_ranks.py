@@ -14,7 +14,7 @@ from tiny_trainer import make_trainer, numbers
 pytestmark = pytest.mark.e2e
 
 SCRIPT = Path(__file__).parents[1] / "support" / "two_ranks.py"
-SAME_ANYWHERE = ("adherence/", "reward", "completions/", "loss", "learning_rate", "selection/")
+SAME_ANYWHERE = ("adherence/", "reward", "completions/", "loss", "learning_rate", "selection/", "groups/")
 
 
 def test_accelerate_launches_a_whole_run(tmp_path: Path) -> None:
@@ -50,8 +50,10 @@ def test_accelerate_launches_a_whole_run(tmp_path: Path) -> None:
         {"loss_type": "grpo", "budget": None, "keep": 1},
         {"loss_type": "dapo", "budget": 60, "keep": 2},
         {"loss_type": "dr_grpo", "budget": 60, "keep": 1, "flat": True, "survivor_decay": 0.9},
+        {"loss_type": "grpo", "budget": 60, "advantage": {"filter": "spread", "scale": "centred_batch_std"}},
+        {"loss_type": "luspo", "budget": 60, "advantage": {"keep": 2}},
     ],
-    ids=["dapo", "selected", "uneven micro-batches", "groups without spread in one process"],
+    ids=["dapo", "selected", "uneven micro-batches", "groups without spread in one process", "filtered", "GFPO"],
 )
 def test_two_processes_end_as_one(tmp_path: Path, options: dict[str, Any]) -> None:
     import torch

@@ -55,6 +55,7 @@ def make_trainer(
     overlap: bool = False,
     survivor_decay: float | None = None,
     flat: bool = False,
+    advantage: dict[str, Any] | None = None,
     **options: Any,
 ) -> Any:
     """A trainer whose groups have four members, of which the `keep` best and worst are trained."""
@@ -64,6 +65,7 @@ def make_trainer(
     from trl import GRPOConfig
 
     from lengthctl.config import ModelConfig, RewardSpec
+    from lengthctl.config.advantage import AdvantageConfig
     from lengthctl.models import BUNDLED, load_tokenizer
     from lengthctl.rewards.combine import build_combined
     from lengthctl.train.generation import PoolGeneration
@@ -98,6 +100,7 @@ def make_trainer(
         micro_batch_tokens=budget,
         overlap=overlap,
         survivor_decay=survivor_decay,
+        advantage=AdvantageConfig(**(advantage or {})),
     )
 
 
