@@ -15,7 +15,7 @@ from lengthctl.evaluate.cost import Drawn
 from lengthctl.records import read_records
 from lengthctl.scoring import Scored
 
-__all__ = ["MAX_SAMPLES", "SampleRow", "Selection", "SideSamples", "choose_samples", "read_samples"]
+__all__ = ["MAX_SAMPLES", "SampleRow", "Selection", "SideSamples", "choose_samples", "prompt_text", "read_samples"]
 
 MAX_SAMPLES = 200
 """Samples on one page, over all sides."""
@@ -126,13 +126,13 @@ def _parse(record: Mapping[str, Any], side: str) -> SampleRow:
     return SampleRow(
         side=side,
         scored=scored,
-        prompt=_prompt(record.get("messages")),
+        prompt=prompt_text(record.get("messages")),
         index=int(record.get("sample", 0)),
     )
 
 
-def _prompt(messages: Any) -> str:
-    """The last message; content of another type than text as JSON."""
-    last = messages[-1] if isinstance(messages, list) and messages else {}
+def prompt_text(prompt: Any) -> str:
+    """What was asked: the text itself, or the last message; content of another type than text as JSON."""
+    last = prompt[-1] if isinstance(prompt, list) and prompt else prompt or {}
     content = last.get("content", "") if isinstance(last, Mapping) else last
     return content if isinstance(content, str) else json.dumps(content, ensure_ascii=False)

@@ -12,12 +12,23 @@ from lengthctl.evaluate.svg import GREY, TEXT, axis_style, drawing, figure_svg
 from lengthctl.length import BandKind, Target, ruler_band
 from lengthctl.scoring import Scored
 
-__all__ = ["CLIP", "curve_figures", "deviation_figure", "pareto_figure", "scatter_figures"]
+__all__ = [
+    "CLIP",
+    "curve_figures",
+    "deviation_figure",
+    "lines_figure",
+    "pareto_figure",
+    "quantiles_figure",
+    "reward_length_figure",
+    "scatter_figures",
+]
 
 CLIP = 2.0
 """Relative deviation beyond which the distribution is not drawn; below it ends at -1, the empty text."""
 _MAX_POINTS = 3000
 """Completions drawn over all panels; more are thinned evenly."""
+_MAX_STEPS = 600
+"""Steps drawn of a line that stands beside others; more are thinned evenly."""
 _SHORT_LABEL = 24
 """Characters of a name that can stand beside another below a figure."""
 _SMALL, _LARGE = (3.6, 2.7), (4.8, 3.7)
@@ -118,8 +129,6 @@ def pareto_figure(points: Sequence[Mark], cost: str, value: str, *, higher_is_be
 
 def curve_figures(records: Sequence[Mapping[str, Any]], names: Mapping[str, str]) -> list[str]:
     """One figure a metric over training steps; `names` maps a metric to its label."""
-    from matplotlib.ticker import MaxNLocator
-
     out = []
     with drawing():
         for key, label in names.items():
@@ -130,12 +139,86 @@ def curve_figures(records: Sequence[Mapping[str, Any]], names: Mapping[str, str]
                 if points:
                     line = {"marker": marker} if split == "eval" or len(points) == 1 else {}
                     axis.plot(*zip(*points, strict=True), color=colour, linestyle=dashes, label=split, **line)
-            axis.xaxis.set_major_locator(MaxNLocator(nbins=6, integer=True))
-            axis.set_xlabel("step")
+            _step_axis(axis)
             axis.set_ylabel(label)
             axis.legend()
             out.append(figure_svg(figure, f"{label} over training"))
     return out
+
+
+def lines_figure(records: Sequence[Mapping[str, Any]], names: Mapping[str, str], label: str) -> str:
+    """Several metrics of training on one axis over steps; `names` maps a metric to what the legend calls it."""
+    with drawing():
+        figure, axis = _figure(_SMALL)
+        for place, (key, name) in enumerate(names.items()):
+            points = _over_steps(records, key)
+            colour, marker, dashes = axis_style(place)
+            line = {"marker": marker} if len(points) == 1 else {}
+            steps, values = zip(*points, strict=True) if points else ((), ())
+            axis.plot(steps, values, color=colour, linestyle=dashes, label=f"\u200a{_short(name)}", **line)
+        _step_axis(axis)
+        axis.set_ylabel(label)
+        _outside_legend(figure)
+        return figure_svg(figure, f"{label} over training")
+
+
+def quantiles_figure(records: Sequence[Mapping[str, Any]], keys: Sequence[str], label: str) -> str:
+    """A median over steps with two bands; `keys` names five metrics, from the lowest percentile to the highest."""
+    columns = [dict(_over_steps(records, key)) for key in keys]
+    steps = [step for step in columns[0] if all(step in column for column in columns)]
+    with drawing():
+        figure, axis = _figure(_SMALL)
+        colour, marker, dashes = axis_style(0)
+        for low, high, alpha in ((0, 4, 0.2), (1, 3, 0.35)):
+            ends = [[columns[end][step] for step in steps] for end in (low, high)]
+            axis.fill_between(steps, *ends, color=colour, alpha=alpha, linewidth=0)
+        line = {"marker": marker} if len(steps) == 1 else {}
+        axis.plot(steps, [columns[2][step] for step in steps], color=colour, linestyle=dashes, **line)
+        _step_axis(axis)
+        axis.set_ylabel(label)
+        return figure_svg(figure, f"{label} over training")
+
+
+def reward_length_figure(sides: Mapping[str, Sequence[tuple[int, float]]]) -> str:
+    """Reward against tokens, one mark a completion; the axis of tokens is logarithmic where they span a decade."""
+    points = [point for part in sides.values() for point in part]
+    stride = max(1, math.ceil(len(points) / _MAX_POINTS))
+    with drawing():
+        figure, axis = _figure(_LARGE)
+        for place, (name, part) in enumerate(sides.items()):
+            colour, marker, _ = axis_style(place)
+            shown = part[::stride]
+            axis.plot(
+                [max(1, tokens) for tokens, _ in shown],
+                [reward for _, reward in shown],
+                linestyle="none",
+                marker=marker,
+                markersize=4,
+                color=colour,
+                alpha=0.65,
+                label=_legend(name, len(part)),
+            )
+        lengths = [max(1, tokens) for tokens, _ in points]
+        if max(lengths, default=1) > 10 * min(lengths, default=1):
+            _log_axis(axis.xaxis)
+        axis.set_xlabel("tokens of the completion")
+        axis.set_ylabel("reward")
+        _outside_legend(figure)
+        return figure_svg(figure, "Reward against length")
+
+
+def _over_steps(records: Sequence[Mapping[str, Any]], key: str) -> list[tuple[int, float]]:
+    """Step and value of a metric of training, thinned; the last one stays."""
+    found = [(r["step"], float(r[key])) for r in records if r.get("split") == "train" and key in r]
+    stride = max(1, math.ceil(len(found) / _MAX_STEPS))
+    return found[::-1][::stride][::-1]
+
+
+def _step_axis(axis: Any) -> None:
+    from matplotlib.ticker import MaxNLocator
+
+    axis.xaxis.set_major_locator(MaxNLocator(nbins=6, integer=True))
+    axis.set_xlabel("step")
 
 
 def _outside_legend(figure: Any) -> None:

@@ -36,7 +36,8 @@ class Cell:
 
 @dataclass(frozen=True)
 class Table:
-    """`labels` counts the leading columns that name the row; `groups` has headings by the row that they stand above."""
+    """`labels` counts the leading columns that name the row, `prose` the last ones that hold sentences; `groups` has
+    headings by the row that they stand above."""
 
     head: tuple[str, ...]
     rows: tuple[tuple[Cell, ...], ...]
@@ -45,6 +46,7 @@ class Table:
     labels: int = 1
     groups: Mapping[int, str] = field(default_factory=dict)
     is_folded: bool = False
+    prose: int = 0
 
 
 def adherence_table(summary: Summary) -> Table:

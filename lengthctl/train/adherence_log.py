@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from lengthctl.evaluate.metrics import adherence, reward_correlation
 from lengthctl.length import Target
-from lengthctl.records import Completion, FinishReason
 from lengthctl.scoring import score_text
+from lengthctl.train.step_row import StepRow
 
-__all__ = ["TrainedRow", "step_adherence"]
-
-TrainedRow = tuple[Any, Mapping[str, Any] | None, Completion, float | None]
-"""Prompt id, target (`Target.to_row`), completion, reward (None: it does not count)."""
+__all__ = ["step_adherence"]
 
 
-def step_adherence(rows: Sequence[TrainedRow], tokenizer: Any) -> dict[str, float]:
+def step_adherence(rows: Sequence[StepRow], tokenizer: Any) -> dict[str, float]:
     """`adherence/...` metrics over the rows that have a target and did not fail; empty without such rows.
 
     Args:
@@ -24,17 +21,17 @@ def step_adherence(rows: Sequence[TrainedRow], tokenizer: Any) -> dict[str, floa
         tokenizer: counts where a target is in tokens.
     """
     scored, rewards = [], []
-    for place, (prompt_id, target, completion, reward) in enumerate(rows):
-        if not target or completion.finish is FinishReason.ERROR:
+    for place, row in enumerate(rows):
+        if not row.target or row.is_failed:
             continue
-        rewards.append(reward)
+        rewards.append(row.reward)
         scored.append(
             score_text(
-                completion.text,
-                Target.parse(target),
-                prompt_id=str(place if prompt_id is None else prompt_id),
-                tokens=len(completion.token_ids),
-                is_truncated=completion.is_truncated,
+                row.completion.text,
+                Target.parse(row.target),
+                prompt_id=str(place if row.prompt_id is None else row.prompt_id),
+                tokens=len(row.completion.token_ids),
+                is_truncated=row.completion.is_truncated,
                 tokenizer=tokenizer,
             )
         )

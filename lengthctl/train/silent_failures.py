@@ -19,6 +19,10 @@ _FLAT = 0.8
 """Share of groups without spread of rewards: some are to be expected once lengths are kept."""
 _AGAINST = -0.1
 """Correlation of reward and adherence below which the reward pulls the wrong way."""
+_FEW_GROUPS = 0.1
+"""Share of groups that a filter keeps."""
+_RATIO = (0.5, 2.0)
+"""Median of trainer over sampler probability, of tokens or whole sequences: lower precision stays well inside."""
 
 
 class SilentFailures(TrainerCallback):  # type: ignore[misc]  # transformers is untyped here
@@ -64,6 +68,17 @@ def _causes(logs: Mapping[str, float | None]) -> dict[str, bool]:
             "adherence/reward_correlation", 1
         )
         < _AGAINST,
+        "the filter keeps next to no group, so a step learns from a few completions; set "
+        "train.advantage.resample_rounds, or take prompts that are neither always nor never answered well": told.get(
+            "groups/kept_fraction", 1
+        )
+        <= _FEW_GROUPS,
+        "no answer was right, so rewards for right answers teach nothing; take easier prompts, or check that the "
+        "prompt says how to mark an answer": told.get("answers/correct_fraction", 1) == 0,
+        "engines and trainer give the same token other probabilities, so the correction clips most of what is learned; "
+        "check that both load the same weights, template and precision": not _RATIO[0]
+        <= told.get("sampling/importance_sampling_ratio/p50", 1)
+        <= _RATIO[1],
         "no weight has changed in the engines' precision, so the updates are lost in rounding; raise "
         "trainer.learning_rate": told.get("weights/changed_fraction", 1) == 0,
     }

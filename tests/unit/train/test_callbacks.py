@@ -34,6 +34,10 @@ def test_silent_failure_is_named_once_at_its_second_step(capsys: pytest.CaptureF
         ({"reward": 0.5, "grad_norm": 0.0}, "gradient is zero"),
         ({"reward": 0.5, "adherence/reward_correlation": -0.4}, "sign of its weight"),
         ({"reward": 0.5, "weights/changed_fraction": 0.0}, "lost in rounding"),
+        ({"reward": 0.5, "groups/kept_fraction": 0.05}, "train.advantage.resample_rounds"),
+        ({"reward": 0.0, "answers/correct_fraction": 0.0}, "no answer was right"),
+        ({"reward": 0.5, "sampling/importance_sampling_ratio/p50": 0.3}, "other probabilities"),
+        ({"reward": 0.5, "sampling/importance_sampling_ratio/p50": 3.0}, "other probabilities"),
     ],
 )
 def test_each_cause_is_named_at_its_second_step(
@@ -43,6 +47,22 @@ def test_each_cause_is_named_at_its_second_step(
     for step in (1, 2, 3):
         watch.on_log(None, SimpleNamespace(global_step=step), None, logs)
         assert capsys.readouterr().err.count(cause) == (1 if step == 2 else 0)
+
+
+def test_a_healthy_step_is_no_failure(capsys: pytest.CaptureFixture[str]) -> None:
+    watch = SilentFailures(Narrator())
+    logs = {
+        "reward": 0.5,
+        "grad_norm": 0.1,
+        "frac_reward_zero_std": 0.2,
+        "groups/kept_fraction": 0.8,
+        "answers/correct_fraction": 0.1,
+        "sampling/importance_sampling_ratio/p50": 0.98,
+        "adherence/reward_correlation": 0.4,
+    }
+    for step in range(1, 6):
+        watch.on_log(None, SimpleNamespace(global_step=step), None, logs)
+    assert capsys.readouterr().err == ""
 
 
 def test_metrics_of_lost_steps_are_dropped(tmp_path: Path) -> None:
