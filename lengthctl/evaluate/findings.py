@@ -13,35 +13,40 @@ __all__ = ["best_side", "cost_finding", "deviation_finding", "front_finding", "s
 _SHOWN = {measure.key: measure for measure in MEASURES}
 _DEVIATION = "mean_abs_relative_deviation"
 _HEADLINE = (("pm", "PM"), ("fm", "FM"), (_DEVIATION, "mean |deviation|"))
+_OF_PROBLEMS = (("accuracy", "accuracy"), ("mean_total_tokens", "tokens"), ("format", "answers marked"))
 
 
 def best_side(summary: Summary) -> Side:
-    """Of a training what came out; else the side with the smallest mean absolute relative deviation, the earlier of
-    equals."""
+    """Of a training what came out; else the side with the smallest mean absolute relative deviation or, where problems
+    alone were answered, the greatest accuracy; the earlier of equals."""
     if summary.is_training:
         return summary.sides[-1]
-    return min(summary.sides, key=lambda s: s.overall[_DEVIATION].value if _DEVIATION in s.overall else math.inf)
+    key, sign = (_DEVIATION, 1) if summary.has_lengths else ("accuracy", -1)
+    return min(summary.sides, key=lambda s: sign * s.overall[key].value if key in s.overall else math.inf)
 
 
 def verdict(summary: Summary, prompts: int | None) -> str:
-    """The best adherence with its intervals, against the first side; `prompts` counts the held-out ones."""
+    """The best adherence, or accuracy, with its intervals, against the first side; `prompts` counts the held-out
+    ones."""
     best, first = best_side(summary), summary.sides[0]
+    headline = _HEADLINE if summary.has_lengths else _OF_PROBLEMS
     of = f" of {prompts} held-out prompts" if prompts else ""
     n = max((m.n for m in best.overall.values()), default=0)
     scope = f"({n} completions{of}{' a side' if len(summary.sides) > 1 else ''}, seed {summary.seed}; 95 % intervals)"
     if summary.is_training and best is not first:
-        parts = [_went(key, title, first, best) for key, title in _HEADLINE if key in first.overall]
+        parts = [_went(key, title, first, best) for key, title in headline if key in first.overall]
         return f"{', '.join(parts)} {scope}."
-    parts = [f"{title} {_value(best, key)}" for key, title in _HEADLINE if key in best.overall]
+    parts = [f"{title} {_value(best, key)}" for key, title in headline if key in best.overall]
     if len(summary.sides) == 1:
         return f"{', '.join(parts)} {scope}."
+    claim, key = ("keeps its targets closer", _DEVIATION) if summary.has_lengths else ("solves more", "accuracy")
     if best is first:
-        return f"No side keeps its targets closer than {first.name}, the first: {', '.join(parts)} {scope}."
-    against = [_value(first, key) for key, _ in _HEADLINE if key in best.overall and key in first.overall]
-    gap = best.difference.get(_DEVIATION)
+        return f"No side {claim} than {first.name}, the first: {', '.join(parts)} {scope}."
+    against = [_value(first, key) for key, _ in headline if key in best.overall and key in first.overall]
+    gap = best.difference.get(key)
     doubt = " (an interval of the difference that holds 0)" if gap and gap.low <= 0 <= gap.high else ""
-    claim = f"{best.name} keeps its targets closest{doubt}: {', '.join(parts)}"
-    return f"{claim}, against {', '.join(against)} of {first.name} {scope}."
+    claim = "keeps its targets closest" if summary.has_lengths else "solves most"
+    return f"{best.name} {claim}{doubt}: {', '.join(parts)}, against {', '.join(against)} of {first.name} {scope}."
 
 
 def scatter_finding(summary: Summary) -> str:
@@ -82,8 +87,9 @@ def front_finding(points: Sequence[Mark], *, higher_is_better: bool) -> str:
 
 
 def _value(side: Side, key: str) -> str:
-    value, _, interval = _SHOWN[key].text(side.overall[key]).partition(" ")
-    return f"{value} % {interval}"
+    measure = _SHOWN[key]
+    value, _, interval = measure.text(side.overall[key]).partition(" ")
+    return f"{value} % {interval}" if measure.title.endswith("%") else f"{value} {interval}"
 
 
 def _went(key: str, title: str, first: Side, best: Side) -> str:

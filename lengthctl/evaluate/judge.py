@@ -10,9 +10,10 @@ from contextlib import nullcontext
 from dataclasses import asdict, dataclass
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
-from lengthctl.judging import Rubric, is_refusal, judge_message, parse_verdict
+from lengthctl.evaluate.judge_items import Form, Item, JudgeItem
+from lengthctl.judging import is_refusal
 from lengthctl.records import Completion, FinishReason, RecordWriter, read_records
 from lengthctl.rollout.backend import Backend, Request, Sampling, request_seed
 
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
     from lengthctl.models import LoadedTokenizer
 
 __all__ = ["Judge", "JudgeItem", "JudgeStatus", "Judgement", "Verdict", "judge_context", "judge_source"]
+
+Asked = TypeVar("Asked", bound=Form)
 
 _MOST_FAILED = 0.05
 """Share of texts without a verdict from which on the mean of the others says nothing [ours]."""
@@ -42,20 +45,11 @@ class JudgeStatus(StrEnum):
 
 
 @dataclass(frozen=True)
-class JudgeItem:
-    """A text to grade and the request that it answers; `id` names it in the result and in scripts."""
-
-    id: str
-    request: str
-    text: str
-
-
-@dataclass(frozen=True)
 class Verdict:
     """What the judge made of one text; `scores` are empty and `cause` is told unless the status is ok."""
 
     status: JudgeStatus
-    scores: Mapping[str, int]
+    scores: Mapping[str, float]
     raw: str
     """The judge's own words, the last ones where it was asked again."""
     attempts: int
@@ -96,13 +90,15 @@ class Judgement:
         return {**self.counts, "asked": self.asked, "cached": self.cached, "is_valid": self.is_valid, "line": self.line}
 
 
-class Judge:
-    """Grades texts by a rubric.
+class Judge(Generic[Asked]):
+    """Grades texts by a rubric, or compares pairs of them.
+
+    The file of verdicts is read once, at the first call.
 
     Args:
         settings: attempts, temperature, limit, cache and the judge's name.
         backend: what answers; the caller closes it.
-        rubric: what is graded.
+        rubric: what is asked.
         tokenizer: of the judge, for backends that read `prompt_ids`.
         context_tokens: longer conversations, limit included, are not asked and fail; None: no bound.
         seed: every attempt at every text has one of its own, drawn from this.
@@ -112,7 +108,7 @@ class Judge:
         self,
         settings: JudgeConfig,
         backend: Backend,
-        rubric: Rubric,
+        rubric: Asked,
         *,
         tokenizer: LoadedTokenizer | None = None,
         context_tokens: int | None = None,
@@ -124,8 +120,9 @@ class Judge:
         self._tokenizer = tokenizer
         self._context_tokens = context_tokens
         self._seed = seed
+        self._kept: dict[str, Verdict] | None = None
 
-    def judge(self, items: Sequence[JudgeItem], tick: Callable[[int], None] | None = None) -> Judgement:
+    def judge(self, items: Sequence[Item], tick: Callable[[int], None] | None = None) -> Judgement:
         """A verdict for every item; equal texts under equal requests are judged once.
 
         Args:
@@ -137,7 +134,8 @@ class Judge:
             EndpointError, EngineError, FailureBudgetError: the judge is gone; verdicts so far are in the cache.
         """
         keys = {item.id: self._key(item) for item in items}
-        found = self._read_cache()
+        kept = self._kept = self._read_cache() if self._kept is None else self._kept
+        found = {key: kept[key] for key in keys.values() if key in kept}
         cached = sum(key in found for key in keys.values())
         todo = {keys[item.id]: item for item in reversed(items) if keys[item.id] not in found}
         asked = 0
@@ -152,6 +150,7 @@ class Judge:
                     key = completion.request_id.partition("#")[0]
                     found[key] = self._read(completion, shown[completion.request_id], attempt)
                     if file is not None and self._is_final(found[key]):
+                        kept[key] = found[key]
                         file.write({"key": key, "judge": self._settings.model_name, **asdict(found[key])})
                     if tick is not None:
                         tick(asked)
@@ -162,11 +161,11 @@ class Judge:
                 todo = {key: item for key, item in todo.items() if found[key].status is not JudgeStatus.ERROR}
         return Judgement({item.id: found[keys[item.id]] for item in items}, asked, cached)
 
-    def _key(self, item: JudgeItem) -> str:
+    def _key(self, item: Item) -> str:
         """All that the verdict depends on, but for the seed. The judge is known by its name, wherever it runs."""
         settings = self._settings
         limits = [settings.temperature, settings.max_tokens]
-        parts = [settings.model_name, *limits, self.rubric.digest, item.request, item.text]
+        parts = [settings.model_name, *limits, self.rubric.digest, *item.parts]
         return hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:32]
 
     def _is_final(self, verdict: Verdict) -> bool:
@@ -186,12 +185,12 @@ class Judge:
                 found[str(row["key"])] = verdict
         return found
 
-    def _requests(self, todo: Mapping[str, JudgeItem], attempt: int, found: dict[str, Verdict]) -> list[Request]:
+    def _requests(self, todo: Mapping[str, Item], attempt: int, found: dict[str, Verdict]) -> list[Request]:
         """One request an item; items that do not fit the judge's context get their verdict here."""
         hotter = self._settings.temperature if attempt == 1 else max(self._settings.temperature, _RETRY_TEMPERATURE)
         requests = []
         for key, item in todo.items():
-            message = {"role": "user", "content": judge_message(self.rubric, item.request, item.text)}
+            message = {"role": "user", "content": self.rubric.message(item.parts)}
             ids = self._tokenizer.prompt_ids([message]) if self._tokenizer is not None else ()
             needed = len(ids) + self._settings.max_tokens
             if self._context_tokens is not None and needed > self._context_tokens:
@@ -209,7 +208,7 @@ class Judge:
         if completion.finish is FinishReason.ERROR:
             return Verdict(JudgeStatus.ERROR, {}, "", attempt, completion.error)
         try:
-            scores = parse_verdict(completion.text, self.rubric, message)
+            scores = self.rubric.read(completion.text, message)
         except ValueError as error:
             status = JudgeStatus.REFUSED if is_refusal(completion.text) else JudgeStatus.PARSE_ERROR
             return Verdict(status, {}, completion.text, attempt, str(error))
@@ -226,23 +225,24 @@ def judge_source(config: Config) -> Config:
     if judge is None:
         raise ValueError("the config has no judge")
     source = {"backend": judge.backend, "endpoint": judge.endpoint, "script": judge.script}
+    source |= {key: value for key in ("engines", "threads", "gpus") if (value := getattr(judge, key)) is not None}
     own = {"failure_budget": _MOST_FAILED, "max_model_len": None, "reward_stop": "off", "reproducible": True}
     rollout = config.rollout.model_copy(update={**source, **own})
     return config.model_copy(update={"rollout": rollout, "model": judge.model or config.model})
 
 
-def judge_context(settings: JudgeConfig, rubric: Rubric, tokenizer: LoadedTokenizer, items: Sequence[JudgeItem]) -> int:
+def judge_context(settings: JudgeConfig, rubric: Form, tokenizer: LoadedTokenizer, items: Sequence[Item]) -> int:
     """Context for a local judge, in tokens: the longest conversation and its limit, as far as the model goes."""
     from lengthctl.config import ModelConfig
     from lengthctl.models import context_length
 
-    messages = ([{"role": "user", "content": judge_message(rubric, item.request, item.text)}] for item in items)
+    messages = ([{"role": "user", "content": rubric.message(item.parts)}] for item in items)
     needed = max((len(tokenizer.prompt_ids(message)) for message in messages), default=0) + settings.max_tokens
     room = context_length(settings.model or ModelConfig())
     return needed if room is None else min(needed, room)
 
 
-def _verdict_of(row: Mapping[str, Any], rubric: Rubric) -> Verdict | None:
+def _verdict_of(row: Mapping[str, Any], rubric: Form) -> Verdict | None:
     """A verdict of the cache; None for a record that is none, or of another rubric."""
     try:
         verdict = Verdict(

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from lengthctl.evaluate.bootstrap import interval, resampled
 from lengthctl.evaluate.judge import Judge, JudgeItem, Judgement
 from lengthctl.evaluate.metrics import MEASURES
-from lengthctl.judging import is_refusal
+from lengthctl.judging import Rubric, is_refusal
 from lengthctl.length import Unit
 from lengthctl.prompts import LengthPrompt
 from lengthctl.reasoning import parse_reasoning
@@ -53,7 +53,7 @@ def measure_writing(prompt: LengthPrompt, text: str, *, tokens: int, is_truncate
 
 
 def judge_writing(
-    judge: Judge, written: Sequence[Written], tick: Callable[[int], None] | None = None
+    judge: Judge[Rubric], written: Sequence[Written], tick: Callable[[int], None] | None = None
 ) -> tuple[list[Written], Judgement]:
     """The completions with their quality, None for those without a verdict, and how the judging went.
 

@@ -1,4 +1,4 @@
-"""The part of the report about problems: accuracy against tokens, by side, difficulty and equal accuracy."""
+"""The part of the report about problems: accuracy against tokens, by side, level, difficulty and equal accuracy."""
 
 from __future__ import annotations
 
@@ -24,12 +24,17 @@ _MEASURES = (
     Measure("mean_reasoning_tokens", "reasoning tokens", 1),
     Measure("mean_total_tokens_correct", "tokens, if right", 1),
     Measure("mean_total_tokens_wrong", "tokens, if wrong", 1),
-    Measure("no_answer", "no answer %"),
+    Measure("format", "answer marked %"),
+    Measure("accuracy_last_number", "accuracy by the last number %"),
     Measure("truncation", "truncated %"),
 )
+_PART_MEASURES = _MEASURES[:2]
 _CHANGES = (
     Measure("accuracy", "accuracy, points"),
+    Measure("accuracy_last_number", "by the last number, points"),
+    Measure("format", "answer marked, points"),
     Measure("relative_total_tokens", "tokens, %"),
+    Measure("truncation", "truncated, points"),
 )
 
 
@@ -46,7 +51,8 @@ def problem_sections(summary: Summary) -> list[Section]:
     )
     parts = {
         "Problems by side": _by_side(summary.raw),
-        "Problems by difficulty": _by_difficulty(summary.raw),
+        "Problems by level": _by_part(summary.raw, "by_level", "level"),
+        "Problems by difficulty": _by_part(summary.raw, "by_difficulty", "difficulty"),
         "Problems: change against the first side, on the same ones": _changes(summary.raw),
         "Tokens a completion at equal accuracy, by method": _equal_accuracy(summary.raw),
     }
@@ -61,26 +67,32 @@ def _by_side(raw: Mapping[str, Any]) -> Table | None:
     return _table("side", sides, shown_as)
 
 
-def _by_difficulty(raw: Mapping[str, Any]) -> Table | None:
-    sides = {name: _mapping(side.get("by_difficulty")) for name, side in _mapping(raw.get("problems")).items()}
+def _by_part(raw: Mapping[str, Any], key: str, title: str) -> Table | None:
+    """Accuracy and tokens of each part of the problems, the sides beneath each other."""
+    sides = {name: _mapping(side.get(key)) for name, side in _mapping(raw.get("problems")).items()}
     rows = [
-        (
-            Cell(label),
-            Cell(shown(name, 60)),
-            *(metric_cell(parse_level(by[label]).get(m.key), m) for m in _MEASURES[:2]),
-        )
-        for label in sorted({label for by in sides.values() for label in by}, key=float)
+        (Cell(shown(label, 60)), Cell(shown(name, 60)), *(metric_cell(level.get(m.key), m) for m in _PART_MEASURES))
+        for label in dict.fromkeys(label for by in sides.values() for label in by)
         for name, by in sides.items()
-        if label in by
+        if (level := parse_level(by.get(label)))
     ]
-    return Table(("difficulty", "side", *(m.title for m in _MEASURES[:2])), tuple(rows), labels=2) if rows else None
+    return Table((title, "side", *(m.title for m in _PART_MEASURES)), tuple(rows), labels=2) if rows else None
 
 
 def _changes(raw: Mapping[str, Any]) -> Table | None:
     sides = _mapping(raw.get("problem_differences"))
     scores = sorted({key for side in sides.values() for key in side if key.startswith("aes_")})
     weighed = [Measure(key, f"efficiency score ({', '.join(key.split('_')[1:])})", 1) for key in scores]
-    return _table("side", sides, (*_CHANGES, *weighed), signed=True)
+    return _table("side", _with_levels(sides), (*_CHANGES, *weighed), signed=True)
+
+
+def _with_levels(sides: Mapping[str, Any]) -> dict[str, Any]:
+    """Each side, and beneath it the same at each level."""
+    found: dict[str, Any] = {}
+    for name, side in sides.items():
+        found[name] = side
+        found |= {f"{name}, {label}": level for label, level in _mapping(side.get("by_level")).items()}
+    return found
 
 
 def _equal_accuracy(raw: Mapping[str, Any]) -> Table | None:

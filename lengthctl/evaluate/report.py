@@ -12,6 +12,7 @@ from lengthctl.errors import DataError
 from lengthctl.evaluate.browsing import SideSamples, choose_samples, read_samples
 from lengthctl.evaluate.findings import verdict
 from lengthctl.evaluate.problem_sections import problem_sections
+from lengthctl.evaluate.rollouts import last_rollouts
 from lengthctl.evaluate.sections import (
     adherence_sections,
     cost_sections,
@@ -25,6 +26,7 @@ from lengthctl.evaluate.sections import (
 from lengthctl.evaluate.shown import shown
 from lengthctl.evaluate.suite_sections import suite_sections
 from lengthctl.evaluate.summary import Summary, parse_summary, read_summary, summary_rows
+from lengthctl.evaluate.training_sections import SCATTER_STEPS, training_sections
 from lengthctl.records import read_records
 from lengthctl.rundir import write_atomic
 
@@ -42,24 +44,24 @@ def write_report(run_dir: Path) -> Path:
         DataError: there is no summary or no samples, or they cannot be read.
     """
     summary = parse_summary(read_summary(run_dir), str(run_dir / "summary.json"))
-    samples = _samples(run_dir, summary)
+    samples = _samples(run_dir, summary) if summary.has_lengths else {}
     metrics = run_dir / "metrics.jsonl"
     records = [record for _, record in read_records(metrics, allow_torn_tail=True)] if metrics.is_file() else []
     rows = [row for side in samples.values() for row in side.rows]
     selection = choose_samples([side.rows for side in samples.values()], summary.seed)
     page = _render(
-        title=f"Length adherence: {shown(run_dir.resolve().name, 80)}",
+        title=f"{summary.title}: {shown(run_dir.resolve().name, 80)}",
         verdict=verdict(summary, len({row.scored.prompt_id for row in rows})),
         sections=[
-            *adherence_sections(summary, samples),
-            *cost_sections(summary, samples),
+            *([*adherence_sections(summary, samples), *cost_sections(summary, samples)] if samples else []),
             *suite_sections(summary),
             *problem_sections(summary),
             *curve_sections(records),
+            *training_sections(records, last_rollouts(run_dir, SCATTER_STEPS)),
             *judge_sections(summary),
-            *difference_sections(summary),
+            *(difference_sections(summary) if samples else []),
         ],
-        notes=_missing(summary, samples),
+        notes=_missing(summary, samples) if samples else [],
         samples=sample_views(selection),
         selection=selection_note(selection, summary.seed),
         sides=list(samples),

@@ -50,6 +50,10 @@ class Measure:
 
 
 MEASURES = (
+    Measure("accuracy", "accuracy %"),
+    Measure("mean_total_tokens", "tokens", 1.0),
+    Measure("format", "answer marked %"),
+    Measure("accuracy_last_number", "accuracy by the last number %"),
     Measure("pm", "PM %"),
     Measure("fm", "FM %"),
     Measure("mean_abs_relative_deviation", "|deviation| %"),
@@ -63,7 +67,8 @@ MEASURES = (
     Measure("s_l", "S_l"),
     Measure("nll_per_token", "nats a token", 1.0),
 )
-"""Columns of the tables by target; a summary that lacks one has no such column."""
+"""Columns of the tables by target; a summary that lacks one has no such column. The first four are those of sides that
+answered problems alone."""
 
 
 @dataclass(frozen=True)
@@ -101,6 +106,16 @@ class Summary:
     seed: int = 0
     reasoning: Mapping[str, Level] = field(default_factory=dict)
     """By name: `accuracy` (0 to 1) and `tokens` (a completion)."""
+
+    @property
+    def has_lengths(self) -> bool:
+        """Lengths were asked for; else problems alone were answered."""
+        return any("mean_abs_relative_deviation" in side.overall for side in self.sides)
+
+    @property
+    def title(self) -> str:
+        """What the summary is about, as a title."""
+        return "Length adherence" if self.has_lengths else "Accuracy and tokens"
 
     @property
     def labels(self) -> list[str]:

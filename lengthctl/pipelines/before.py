@@ -1,15 +1,19 @@
-"""What a run compares itself with: the untouched model on the held-out prompts."""
+"""What a run compares itself with: the untouched model on what is held out."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lengthctl.evaluate.metrics import summarise
 from lengthctl.models import load_tokenizer
 from lengthctl.pipelines.evaluation import untouched
-from lengthctl.pipelines.sampling import Sample, asking_control, sample_prompts, write_samples
+from lengthctl.pipelines.held_out import HeldOut, Measured, answers_file, keep_answers, measure
+from lengthctl.pipelines.problem_bench import read_answers
+from lengthctl.pipelines.problem_results import summarise_answers
+from lengthctl.pipelines.sampling import Sample, asking_control, write_samples
 from lengthctl.prompts import LengthPrompt
 from lengthctl.records import read_records
 from lengthctl.rundir import write_atomic
@@ -21,45 +25,89 @@ if TYPE_CHECKING:
     from lengthctl.rollout.pool import RolloutPool
     from lengthctl.rundir import RunFolder
 
-__all__ = ["evaluate_before", "is_measured"]
-
-Samples = list[Sample]
+__all__ = ["Before", "evaluate_before", "is_measured"]
 
 
-def is_measured(run: RunFolder) -> bool:
-    """The untouched model was sampled before the run was interrupted."""
-    return (run.path / "samples" / "before.jsonl").is_file()
+@dataclass(frozen=True)
+class Before:
+    """The untouched model."""
+
+    best: Measured
+    """With the better template: what the trained model is compared with."""
+    start: Measured
+    """With the template of training: where the policy begins."""
+    variants: dict[str, Any]
+    """By template, its summary; `chosen` names the better one."""
+
+
+def is_measured(run: RunFolder, held_out: HeldOut) -> bool:
+    """The untouched model was measured before the run was interrupted."""
+    needed = [_samples_file(run)] if held_out.prompts else []
+    needed += [answers_file(run, "before")] if held_out.problems else []
+    return all(path.is_file() for path in needed)
 
 
 def evaluate_before(
-    config: Config, run: RunFolder, pool: RolloutPool | None, held_out: Sequence[LengthPrompt], narrator: Narrator
-) -> tuple[Samples, dict[str, Any]]:
+    config: Config, run: RunFolder, pool: RolloutPool | None, held_out: HeldOut, narrator: Narrator
+) -> Before:
     """The untouched model with its own template and, when that differs, with the template of training; the better one
-    is `before`. The samples are kept, so a resumed run does not draw them again."""
+    (in keeping lengths, else in solving problems) is `before`. What came is kept, so a resumed run does not draw it
+    again.
+
+    Args:
+        config: of the run.
+        run: where it is kept.
+        pool: engines of the model; None where `is_measured` says that nothing is owed.
+        held_out: what is asked.
+        narrator: shows progress.
+    """
     variants = {"model_template": untouched(config)}
     if (config.model.chat_template, config.model.system_prompt) != (None, None):
         variants["run_template"] = config
-    results: dict[str, Samples] = {}
-    for name, variant in variants.items():
-        path = run.path / "samples" / f"before.{name}.jsonl"
-        if path.is_file():
-            results[name] = _read_samples(path, held_out)
-            continue
-        assert pool is not None, "is_measured said that nothing is owed"
-        tokenizer = load_tokenizer(variant.model)
-        title, spec = f"before ({name})", asking_control(variant)
-        results[name] = sample_prompts(variant, pool, tokenizer, held_out, narrator, title, spec=spec)
-        write_samples(path, results[name])
-    summaries = {name: summarise([s.scored for s in rows], config.run.seed) for name, rows in results.items()}
-    best = min(summaries, key=lambda name: summaries[name]["overall"]["mean_abs_relative_deviation"]["value"])
-    chosen = (run.path / "samples" / f"before.{best}.jsonl").read_text(encoding="utf-8")
-    write_atomic(run.path / "samples" / "before.jsonl", chosen)
-    return results[best], {"chosen": best, **summaries}
+    results = {name: _variant(variant, run, pool, held_out, narrator, name) for name, variant in variants.items()}
+    summaries = {name: _summary(found, config.run.seed) for name, found in results.items()}
+    best = min(summaries, key=lambda name: _fault(summaries[name]))
+    if held_out.prompts:
+        write_atomic(_samples_file(run), _samples_file(run, f".{best}").read_text(encoding="utf-8"))
+    keep_answers(run, "before", answers_file(run, f"before.{best}"))
+    return Before(results[best], results[list(variants)[-1]], {"chosen": best, **summaries})
 
 
-def _read_samples(path: Path, prompts: Sequence[LengthPrompt]) -> Samples:
+def _variant(
+    config: Config, run: RunFolder, pool: RolloutPool | None, held_out: HeldOut, narrator: Narrator, name: str
+) -> Measured:
+    samples, answers = _samples_file(run, f".{name}"), answers_file(run, f"before.{name}")
+    known = _read_samples(samples, held_out.prompts) if samples.is_file() else []
+    if pool is None:
+        problems = held_out.problems
+        return Measured(known, read_answers(config, problems, held_out.asks, answers) if problems else [])
+    owed = HeldOut([] if known else held_out.prompts, held_out.problems, held_out.asks)
+    tokenizer, title, spec = load_tokenizer(config.model), f"before ({name})", asking_control(config)
+    found = measure(config, pool, tokenizer, owed, narrator, title, spec=spec, journal=answers)
+    if found.samples:
+        write_samples(samples, found.samples)
+    return Measured(known or found.samples, found.answers)
+
+
+def _summary(found: Measured, seed: int) -> dict[str, Any]:
+    lengths = summarise([sample.scored for sample in found.samples], seed) if found.samples else {}
+    return {**lengths, **({"problems": summarise_answers(found.answers, seed)} if found.answers else {})}
+
+
+def _fault(summary: Mapping[str, Any]) -> float:
+    """What the better variant has less of: deviation, or where no length is asked, unsolved problems."""
+    if "overall" in summary:
+        return float(summary["overall"]["mean_abs_relative_deviation"]["value"])
+    return -float(summary["problems"]["overall"]["accuracy"]["value"])
+
+
+def _samples_file(run: RunFolder, variant: str = "") -> Path:
+    return run.path / "samples" / f"before{variant}.jsonl"
+
+
+def _read_samples(path: Path, prompts: Sequence[LengthPrompt]) -> list[Sample]:
     by_key = {(p.seed_id, p.target.label): p for p in prompts}
-    rows: Samples = []
+    rows: list[Sample] = []
     for _, record in read_records(path):
         scored = Scored.parse(record)
         rows.append(Sample(by_key[(scored.prompt_id, scored.target.label)], scored, record))

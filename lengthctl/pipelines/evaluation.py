@@ -16,23 +16,19 @@ from lengthctl.decode.control import Control
 from lengthctl.decode.run import check_abilities, check_targets
 from lengthctl.evaluate.environment import environment
 from lengthctl.evaluate.length_table import write_lengths
-from lengthctl.evaluate.metrics import compare, summarise
-from lengthctl.evaluate.reasoning import Attempt
-from lengthctl.models import load_tokenizer
+from lengthctl.models import LoadedTokenizer, load_tokenizer
 from lengthctl.pipelines.drawing import conversation_tokens
+from lengthctl.pipelines.held_out import HeldOut, Measured, held_out_tasks, length_prompts
 from lengthctl.pipelines.journal import digest
 from lengthctl.pipelines.length_history import predictor_of
 from lengthctl.pipelines.likelihoods import add_likelihoods
-from lengthctl.pipelines.problem_bench import (
-    answer_problems,
-    evaluation_problems,
-    problem_summary,
-    problem_tasks,
-)
-from lengthctl.pipelines.sampling import Sample, completion_limit, prompt_tasks, sample_prompts
-from lengthctl.pipelines.suites import evaluation_prompts, judge_subjects, suite_change, suite_facts
-from lengthctl.problem_sources import Problem
-from lengthctl.prompts import LengthPrompt
+from lengthctl.pipelines.problem_bench import Answered, answer_problems
+from lengthctl.pipelines.problem_prompts import evaluation_problems
+from lengthctl.pipelines.problem_results import problem_summary
+from lengthctl.pipelines.run_summary import compare_sides, side_summary
+from lengthctl.pipelines.sampling import Sample, completion_limit, sample_prompts
+from lengthctl.pipelines.suites import judge_subjects, suite_change, suite_facts
+from lengthctl.rollout.backend import Backend
 from lengthctl.rollout.pool import RolloutPool
 from lengthctl.rundir import write_json
 
@@ -48,8 +44,22 @@ class _Found:
     """What came, by side."""
 
     samples: dict[str, list[Sample]] = field(default_factory=dict)
-    attempts: dict[str, list[Attempt]] = field(default_factory=dict)
+    answers: dict[str, list[Answered]] = field(default_factory=dict)
     seconds: dict[str, float] = field(default_factory=dict)
+
+    def of(self, name: str) -> Measured:
+        """All of a side."""
+        return Measured(self.samples[name], self.answers.get(name, []))
+
+
+@dataclass(frozen=True)
+class _Setting:
+    """What all sides share."""
+
+    held_out: HeldOut
+    controls: dict[str, Control]
+    narrator: Narrator
+    out: Path | None
 
 
 @dataclass(frozen=True)
@@ -62,7 +72,8 @@ class Subject:
 
 
 def run_evaluation(subjects: Sequence[Subject], narrator: Narrator, *, out: Path | None = None) -> dict[str, Any]:
-    """Evaluate every subject on the first one's held-out prompts, and compare the others with the first.
+    """Evaluate every subject on the first one's held-out prompts and problems, and compare the others with the first.
+    Problems are asked as they are: a level is the control's.
 
     With `out` an interrupted evaluation goes on where it was: texts that stand there are not drawn again.
 
@@ -82,17 +93,17 @@ def run_evaluation(subjects: Sequence[Subject], narrator: Narrator, *, out: Path
 
     subjects = [replace(subject, config=seeded(subject.config)) for subject in subjects]
     first = subjects[0].config
-    prompts = evaluation_prompts(first)
-    controls = {subject.control: parse_control(subject.control) for subject in subjects}
     problems = evaluation_problems(first)
+    held_out = HeldOut(length_prompts(first, problems), problems)
+    controls = {subject.control: parse_control(subject.control) for subject in subjects}
     for spec, control in controls.items():
-        check_targets(spec, control, (prompt.target for prompt in prompts))
-    found = _Found()
+        check_targets(spec, control, [prompt.target for prompt in held_out.prompts] or [None])
+    found, setting = _Found(), _Setting(held_out, controls, narrator, out)
     try:
         for group in _by_model(subjects):
-            _sample_group(group, controls, prompts, narrator, out, problems, found)
+            _sample_group(group, setting, found)
         judged = {}
-        if first.judge is not None:
+        if first.judge is not None and held_out.prompts:
             with narrator.stage("judge"):
                 judged = judge_subjects(first, found.samples, narrator)
     finally:
@@ -100,7 +111,7 @@ def run_evaluation(subjects: Sequence[Subject], narrator: Narrator, *, out: Path
     summary = _summary(subjects, found, narrator)
     for name, facts in judged.items():
         summary["subjects"][name].update(facts)
-    if first.evaluate.likelihood:
+    if first.evaluate.likelihood and held_out.prompts:
         with narrator.stage("likelihood"):
             files = {} if out is None else {s.name: out / _likelihood_file(s.name) for s in subjects}
             add_likelihoods(summary, first, found.samples, narrator, files=files)
@@ -122,58 +133,52 @@ def _by_model(subjects: Sequence[Subject]) -> list[list[Subject]]:
     return groups
 
 
-def _sample_group(
-    group: Sequence[Subject],
-    controls: dict[str, Control],
-    prompts: Sequence[LengthPrompt],
-    narrator: Narrator,
-    out: Path | None,
-    problems: Sequence[Problem],
-    found: _Found,
-) -> None:
+def _sample_group(group: Sequence[Subject], setting: _Setting, found: _Found) -> None:
     from lengthctl.rollout.open import open_backend
 
-    config = group[0].config
+    config, say = group[0].config, setting.narrator.say
     tokenizer = load_tokenizer(config.model) if config.rollout.backend == "vllm" else None
     context = 0
     if tokenizer is not None:
-        used = [controls[subject.control] for subject in group]
-        asked = [*prompt_tasks(config, prompts, samples=1), *problem_tasks(config, problems)]
+        used = [setting.controls[subject.control] for subject in group]
+        asked = held_out_tasks(config, setting.held_out)
         context = conversation_tokens(config.model, tokenizer, asked, completion_limit(config), used)
-    with narrator.stage("engine"):
-        backend = open_backend(
-            config, tokenizer, context_tokens=context, say=narrator.say, predictor=predictor_of(config, by_group=True)
-        )
+    with setting.narrator.stage("engine"):
+        predictor = predictor_of(config, by_group=True)
+        backend = open_backend(config, tokenizer, context_tokens=context, say=say, predictor=predictor)
     try:
         if config.model.adapter is not None and isinstance(backend, RolloutPool):
             send_adapter(config, backend)
         for subject in group:
-            check_abilities(subject.control, controls[subject.control], backend)
+            check_abilities(subject.control, setting.controls[subject.control], backend)
         for subject in group:
-            journal = None if out is None else out / _samples_file(subject.name)
-            is_whole = journal is None or not journal.exists()
-            started = time.monotonic()
-            with narrator.stage("evaluate"):
-                found.samples[subject.name] = sample_prompts(
-                    config,
-                    backend,
-                    tokenizer,
-                    prompts,
-                    narrator,
-                    subject.name,
-                    spec=subject.control,
-                    journal=journal,
-                )
-            if is_whole:  # of one that was interrupted only the rest is known
-                found.seconds[subject.name] = time.monotonic() - started
-            control = controls[subject.control]
-            if problems and control.refuses(None) is None:
-                path = None if out is None else out / "problems" / Path(_samples_file(subject.name)).name
-                found.attempts[subject.name] = answer_problems(
-                    config, backend, tokenizer, problems, control, subject.control, narrator, journal=path
-                )
+            _sample_subject(subject, setting, backend, tokenizer, found)
     finally:
         backend.close()
+
+
+def _sample_subject(
+    subject: Subject, setting: _Setting, backend: Backend, tokenizer: LoadedTokenizer | None, found: _Found
+) -> None:
+    name, spec, out = subject.name, subject.control, setting.out
+    held_out, narrator, control = setting.held_out, setting.narrator, setting.controls[spec]
+    found.samples[name] = []
+    if held_out.prompts:
+        journal = None if out is None else out / _samples_file(name)
+        is_whole = journal is None or not journal.exists()
+        started = time.monotonic()
+        with narrator.stage("evaluate"):
+            found.samples[name] = sample_prompts(
+                subject.config, backend, tokenizer, held_out.prompts, narrator, name, spec=spec, journal=journal
+            )
+        if is_whole:  # of one that was interrupted only the rest is known
+            found.seconds[name] = time.monotonic() - started
+    if held_out.problems and control.refuses(None) is None:
+        path = None if out is None else out / "problems" / Path(_samples_file(name)).name
+        with narrator.stage("problems"):
+            found.answers[name] = answer_problems(
+                subject.config, backend, tokenizer, held_out.problems, control, spec, narrator, journal=path
+            )
 
 
 def _samples_file(name: str) -> str:
@@ -212,7 +217,7 @@ def _write_lengths(path: Path, subject: Subject, samples: Sequence[Sample]) -> N
 def _summary(subjects: Sequence[Subject], found: _Found, narrator: Narrator) -> dict[str, Any]:
     config = subjects[0].config
     seed = config.run.seed
-    scored = {name: [sample.scored for sample in rows] for name, rows in found.samples.items()}
+    sides = {subject.name: found.of(subject.name) for subject in subjects}
     first, *others = (subject.name for subject in subjects)
     return {
         "schema": 1,
@@ -222,19 +227,19 @@ def _summary(subjects: Sequence[Subject], found: _Found, narrator: Narrator) -> 
                 "control": subject.control,
                 "samples": _samples_file(subject.name),
                 "seconds": found.seconds.get(subject.name),
-                **summarise(scored[subject.name], seed),
-                **suite_facts(config, found.samples[subject.name]),
+                **side_summary(sides[subject.name], seed),
+                **(suite_facts(config, found.samples[subject.name]) if found.samples[subject.name] else {}),
             }
             for subject in subjects
         },
         "differences": {
             name: {
-                **compare(scored[first], scored[name], seed),
-                **suite_change(config, found.samples[first], found.samples[name]),
+                **compare_sides(sides[first], sides[name], seed),
+                **(suite_change(config, found.samples[first], found.samples[name]) if found.samples[name] else {}),
             }
             for name in others
         },
-        **(problem_summary(found.attempts, _methods(subjects), seed) if found.attempts else {}),
+        **(problem_summary(found.answers, _methods(subjects), seed) if found.answers else {}),
         "minutes": {name: spent / 60 for name, spent in narrator.stages.items()},
         "seed": seed,
         "command": shlex.join(["lengthctl", *sys.argv[1:]]),

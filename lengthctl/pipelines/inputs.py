@@ -2,23 +2,30 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from lengthctl.decode.build import parse_control
+from lengthctl.decode.control import Task
 from lengthctl.decode.mlt import lead_id
-from lengthctl.errors import DataError, RunFolderError, first_line
+from lengthctl.errors import DataError, RunFolderError
 from lengthctl.evaluate.environment import environment
 from lengthctl.models import LoadedTokenizer, load_tokenizer
 from lengthctl.pipelines.drawing import conversation_tokens
 from lengthctl.pipelines.evaluation import untouched
-from lengthctl.pipelines.sampling import asking_control, completion_limit, prompt_tasks, with_system_prompt
-from lengthctl.pipelines.suites import evaluation_prompts
-from lengthctl.prompt_sources import load_seed_prompts
-from lengthctl.prompts import LengthPrompt, build_length_prompts
+from lengthctl.pipelines.held_out import HeldOut, held_out_tasks, load_held_out
+from lengthctl.pipelines.problem_bench import problem_tasks
+from lengthctl.pipelines.sampling import asking_control, completion_limit
+from lengthctl.pipelines.training_prompts import (
+    TrainingPrompt,
+    build_dataset,
+    digest_prompts,
+    held_out_prompts,
+    training_prompts,
+)
+from lengthctl.rewards.combine import missing_columns
 from lengthctl.rundir import write_json
 from lengthctl.train.ranks import is_main
 
@@ -42,7 +49,7 @@ class RunInputs:
 
     tokenizer: LoadedTokenizer
     args: GRPOConfig
-    held_out: list[LengthPrompt]
+    held_out: HeldOut
     train_data: Dataset
     eval_data: Dataset
     context_tokens: int
@@ -64,36 +71,50 @@ def prepare_inputs(config: Config, run: RunFolder) -> RunInputs:
     if config.prompts.mlt:
         for target in config.prompts.resolved_targets:
             lead_id(tokenizer, target)
-    held_out = evaluation_prompts(config)
-    train = build_length_prompts(
-        load_seed_prompts(config.prompts, "train"),
-        config.prompts.resolved_targets,
-        wordings=config.prompts.wordings,
-        seed=config.run.seed,
-    )
+    held_out = load_held_out(config)
+    train = training_prompts(config, held_out)
     needed = args.generation_batch_size // args.num_generations
     if len(train) < needed:
         raise DataError(
-            f"there are {len(train)} training prompts (requests x targets), and a step takes {needed}",
+            f"there are {len(train)} training prompts (requests x targets, or problems x levels), and a step takes "
+            f"{needed}",
             "Give more, or lower trainer.per_device_train_batch_size",
         )
-    same_inputs(run, {"training prompts": _digest(train), "held-out prompts": _digest(held_out)})
-    plain = untouched(config)
+    same_inputs(run, _digests(config, train, held_out))
+    plain, system = untouched(config), config.model.system_prompt
     context = max(
-        context_tokens(config, tokenizer, train, asking_control(config)),
-        context_tokens(config, tokenizer, held_out, asking_control(config)),
-        context_tokens(plain, load_tokenizer(plain.model), held_out, asking_control(plain)),
+        context_tokens(config, tokenizer, [prompt.to_task(system) for prompt in train], asking_control(config)),
+        context_tokens(config, tokenizer, held_out_tasks(config, held_out), asking_control(config)),
+        context_tokens(plain, load_tokenizer(plain.model), held_out_tasks(plain, held_out), asking_control(plain)),
     )
-    return RunInputs(tokenizer, args, held_out, _dataset(config, train), _dataset(config, held_out), context)
+    train_data, eval_data = (build_dataset(config, rows) for rows in (train, held_out_prompts(config, held_out)))
+    _have_columns(config, train_data)
+    return RunInputs(tokenizer, args, held_out, train_data, eval_data, context)
 
 
-def context_tokens(config: Config, tokenizer: LoadedTokenizer, prompts: Sequence[LengthPrompt], spec: str) -> int:
-    """The longest conversation of prompts under a control, in tokens.
+def _have_columns(config: Config, data: Dataset) -> None:
+    """Every column that a reward reads is there, before any work is spent."""
+    for name, columns in missing_columns(config.rewards, data.column_names).items():
+        raise DataError(
+            f"reward {name} needs the column {' and '.join(columns)}, and the training prompts have "
+            f"{', '.join(data.column_names)}",
+            "Train on problems (prompts.problems, prompts.levels), or give prompts that have it",
+        )
+
+
+def _digests(config: Config, train: Sequence[TrainingPrompt], held_out: HeldOut) -> dict[str, dict[str, Any]]:
+    found = {"training prompts": digest_prompts(train), "held-out prompts": digest_prompts(held_out.prompts)}
+    if held_out.problems:
+        found["held-out problems"] = digest_prompts(problem_tasks(config, held_out.problems, held_out.asks))
+    return found
+
+
+def context_tokens(config: Config, tokenizer: LoadedTokenizer, tasks: Sequence[Task], spec: str) -> int:
+    """The longest conversation of tasks under a control, in tokens.
 
     Raises:
         DataError: one is longer than the model's context.
     """
-    tasks = prompt_tasks(config, prompts, samples=1)
     return conversation_tokens(config.model, tokenizer, tasks, completion_limit(config), [parse_control(spec)])
 
 
@@ -129,30 +150,3 @@ def same_inputs(run: RunFolder, found: dict[str, dict[str, Any]]) -> None:
     elif (known := json.loads(file.read_text(encoding="utf-8"))) != found:
         changed = " and ".join(name for name in found if known.get(name) != found[name])
         raise RunFolderError(f"{run.path} began with other {changed}", "Restore the data, or start a new run")
-
-
-def _digest(prompts: Sequence[LengthPrompt]) -> dict[str, Any]:
-    text = json.dumps([[p.id, [dict(m) for m in p.messages]] for p in prompts], ensure_ascii=False)
-    return {"prompts": len(prompts), "sha256": hashlib.sha256(text.encode()).hexdigest()}
-
-
-def _dataset(config: Config, prompts: Sequence[LengthPrompt]) -> Dataset:
-    """TRL's columns, and ours: `target` as a flat row, `prompt_id` of the request without its length."""
-    from datasets import Dataset
-
-    rows = [
-        {
-            **p.columns,
-            "prompt": with_system_prompt(p.request if config.prompts.mlt else p.messages, config.model.system_prompt),
-            "target": p.target.to_row(),
-            "prompt_id": p.seed_id,
-        }
-        for p in prompts
-    ]
-    try:
-        return Dataset.from_list(rows)
-    except Exception as error:  # pyarrow's own types, which are no common base
-        raise DataError(
-            f"{config.prompts.source}: the columns do not fit in one table ({first_line(error)})",
-            "Give each column one type, or remove it",
-        ) from error

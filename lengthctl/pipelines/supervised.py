@@ -2,29 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from lengthctl.evaluate.environment import measure_bf16_gflops
 from lengthctl.memory import MemoryMonitor
 from lengthctl.models import LoadedTokenizer, load_tokenizer
-from lengthctl.pipelines.before import evaluate_before, is_measured
+from lengthctl.pipelines.before import Before, evaluate_before, is_measured
 from lengthctl.pipelines.evaluation import send_adapter, untouched
+from lengthctl.pipelines.held_out import HeldOut, Measured, held_out_tasks, load_held_out, measure_after
 from lengthctl.pipelines.inputs import context_tokens
 from lengthctl.pipelines.job import run_job
 from lengthctl.pipelines.publish import export_model
 from lengthctl.pipelines.run_summary import minutes, run_summary
-from lengthctl.pipelines.sampling import (
-    Sample,
-    asking_control,
-    sample_prompts,
-    write_samples,
-)
-from lengthctl.pipelines.suites import evaluation_prompts
+from lengthctl.pipelines.sampling import asking_control
 from lengthctl.pipelines.supervised_trainers import Prepared, check_data, prepare
 from lengthctl.pipelines.train_loop import train_resumably
-from lengthctl.prompts import LengthPrompt
 from lengthctl.train.ranks import from_main
 from lengthctl.train.trained_state import trained_state
 
@@ -68,41 +62,43 @@ def _lead(config: Config, run: RunFolder, narrator: Narrator) -> dict[str, Any]:
     try:
         with narrator.stage("prepare"):
             gflops = measure_bf16_gflops()
-            held_out = evaluation_prompts(config)
+            held_out = load_held_out(config)
             counts = check_data(config, run).counts
             narrator.say("data: " + ", ".join(f"{name} {number}" for name, number in counts.items()))
             from_main(lambda: None)
-        before, variants = _before(config, run, held_out, narrator)
+        before = _before(config, run, held_out, narrator)
         with narrator.stage("train"):
             trainer, prepared = _train(config, run, narrator)
         with narrator.stage("export"):
             state = trained_state(trainer)
             assert state is not None
             export_model(config, run, trainer, prepared.tokenizer, state)
+            step = int(trainer.state.global_step)
             del trainer, state, prepared
-        after = _after(config, run, held_out, narrator)
+        after = _after(config, run, held_out, narrator, step)
     finally:
         peak = monitor.stop()
     facts = {
-        "before_variants": variants,
+        "before_variants": before.variants,
         "data": counts,
         "control": _control(config),
         "minutes": minutes(narrator.stages),
         "peak_memory_gib": round(peak, 2),
         "gflops_bf16": round(gflops, 1),
     }
-    return run_summary(config, before, after, facts)
+    return run_summary(config, before.best, after, facts)
 
 
-def _before(
-    config: Config, run: RunFolder, held_out: Sequence[LengthPrompt], narrator: Narrator
-) -> tuple[list[Sample], dict[str, Any]]:
-    if is_measured(run):
+def _before(config: Config, run: RunFolder, held_out: HeldOut, narrator: Narrator) -> Before:
+    if is_measured(run, held_out):
         run.begin()
         return evaluate_before(config, run, None, held_out, narrator)
     plain = untouched(config)
     kinds = [config] if plain.model == config.model else [config, plain]
-    room = max(context_tokens(kind, load_tokenizer(kind.model), held_out, asking_control(kind)) for kind in kinds)
+    room = max(
+        context_tokens(kind, load_tokenizer(kind.model), held_out_tasks(kind, held_out), asking_control(kind))
+        for kind in kinds
+    )
     with _opened(config, load_tokenizer(config.model), room, narrator) as pool:
         if config.model.adapter is not None:
             send_adapter(config, pool)
@@ -159,13 +155,11 @@ def _train(config: Config, run: RunFolder, narrator: Narrator) -> tuple[Any, Pre
     return trainer, prepared
 
 
-def _after(config: Config, run: RunFolder, held_out: Sequence[LengthPrompt], narrator: Narrator) -> list[Sample]:
+def _after(config: Config, run: RunFolder, held_out: HeldOut, narrator: Narrator, step: int) -> Measured:
     """The exported model, in an engine of its own: its vocabulary may be larger than the untouched one's."""
     changes = {"name": str(run.model_dir), "adapter": None, "lora": None, "chat_template": None}
     trained = config.model_copy(update={"model": config.model.model_copy(update=changes)})
     tokenizer, spec = load_tokenizer(trained.model), _control(config)
-    room = context_tokens(trained, tokenizer, held_out, spec)
+    room = context_tokens(trained, tokenizer, held_out_tasks(trained, held_out), spec)
     with _opened(trained, tokenizer, room, narrator) as pool, narrator.stage("after"):
-        after = sample_prompts(trained, pool, tokenizer, held_out, narrator, "after", spec=spec)
-    write_samples(run.path / "samples" / "after.jsonl", after)
-    return after
+        return measure_after(trained, run, pool, tokenizer, held_out, narrator, spec=spec, step=step)

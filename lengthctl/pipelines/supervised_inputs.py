@@ -7,7 +7,7 @@ import json
 import re
 from collections import Counter
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
@@ -21,7 +21,7 @@ from lengthctl.pipelines.inputs import same_inputs, same_versions
 from lengthctl.pipelines.sampling import with_system_prompt
 from lengthctl.train.decomposition import count_dropped, decompose
 from lengthctl.train.ranks import is_main
-from lengthctl.train.supervised_rows import TrainRow, build_row
+from lengthctl.train.supervised_rows import TrainRow, build_row, find_end_places
 
 if TYPE_CHECKING:
     from datasets import Dataset
@@ -76,7 +76,9 @@ def load_train_data(
         raise DataError(f"{config.data.source}: no row is left to learn from ({told})", "Check data.mlt and max_length")
     if keep_digest and is_main():
         same_inputs(run, {"data": _digest(rows)})
-    table_rows = [{"prompt_ids": list(r.prompt_ids), "completion_ids": list(r.completion_ids)} for r in rows]
+    if config.train.end_weight != 1:
+        rows = [replace(row, end_places=find_end_places(tokenizer, row.completion_ids)) for row in rows]
+    table_rows = [{name: list(value) for name, value in vars(row).items()} for row in rows]
     return TrainData(_table_of(table_rows), dict(counts))
 
 

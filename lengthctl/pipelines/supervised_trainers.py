@@ -80,7 +80,9 @@ def _supervised(config: Config, run: RunFolder, say: Callable[[str], None]) -> P
     lead_ids = {} if tokenizer.mlt is None or table is None else {t.name: i for i, t in tokenizer.mlt.by_id.items()}
     data = load_train_data(config, run, tokenizer, lead_ids, args.max_length)
     by_sequence = config.train.loss_weighting == "sequences"
-    collator = CompletionCollator(frozenset(lead_ids.values()), config.train.mlt_weight, by_sequence)
+    collator = CompletionCollator(
+        frozenset(lead_ids.values()), config.train.mlt_weight, by_sequence, config.train.end_weight
+    )
 
     def build(callbacks: list[Any], checkpoint: Path | None) -> Any:
         trainer = LengthSFTTrainer(

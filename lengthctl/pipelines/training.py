@@ -12,14 +12,17 @@ from lengthctl.memory import MemoryMonitor
 from lengthctl.models import load_policy
 from lengthctl.pipelines.before import evaluate_before
 from lengthctl.pipelines.evaluation import send_adapter
+from lengthctl.pipelines.held_out import measure_after
 from lengthctl.pipelines.inputs import RunInputs, prepare_inputs
 from lengthctl.pipelines.job import run_job
+from lengthctl.pipelines.judged_training import judge_ahead, judge_cpus, opened_room, with_judge
 from lengthctl.pipelines.length_history import predictor_of
+from lengthctl.pipelines.measured_rewards import settle_rewards
 from lengthctl.pipelines.publish import export_model
 from lengthctl.pipelines.run_summary import minutes, run_summary
-from lengthctl.pipelines.sampling import asking_control, sample_prompts, write_samples
+from lengthctl.pipelines.sampling import asking_control
 from lengthctl.pipelines.train_loop import train_resumably
-from lengthctl.rewards.combine import Combined, build_combined
+from lengthctl.rewards.combine import Combined, build_combined, part_name
 from lengthctl.rollout.backend import Sampling
 from lengthctl.rollout.stopping import StopPolicy
 from lengthctl.train.ranks import from_main, is_main
@@ -33,6 +36,7 @@ if TYPE_CHECKING:
     from lengthctl.rollout.pool import RolloutPool
     from lengthctl.rundir import RunFolder
     from lengthctl.train.generation import PoolGeneration
+    from lengthctl.train.group_watch import OnGroup
 
 __all__ = ["run_training"]
 
@@ -79,47 +83,59 @@ def _lead(config: Config, run: RunFolder, narrator: Narrator) -> dict[str, Any]:
                 context_tokens=inputs.context_tokens,
                 say=narrator.say,
                 predictor=predictor_of(config, by_group=False),
+                guest_cpus=judge_cpus(config),
             )
             if config.model.adapter is not None:
                 send_adapter(config, pool)
         run.begin()
         with narrator.stage("before"):
-            before, variants = evaluate_before(config, run, pool, inputs.held_out, narrator)
+            before = evaluate_before(config, run, pool, inputs.held_out, narrator)
+            settled = settle_rewards(config, lambda: before.start.answers, narrator.say)
         with narrator.stage("train"):
-            trainer = _train(config, run, pool, inputs, narrator)
+            trainer = _train(settled, run, pool, inputs, narrator)
         with narrator.stage("export"):
             state = trained_state(trainer)
             assert state is not None
             export_model(config, run, trainer, inputs.tokenizer, state)
         with narrator.stage("after"):
-            pool.sync_weights(state, trainer.state.global_step + 1)
-            spec = asking_control(config)
-            after = sample_prompts(config, pool, inputs.tokenizer, inputs.held_out, narrator, "after", spec=spec)
-            write_samples(run.path / "samples" / "after.jsonl", after)
+            step, spec = trainer.state.global_step, asking_control(config)
+            pool.sync_weights(state, step + 1)
+            after = measure_after(config, run, pool, inputs.tokenizer, inputs.held_out, narrator, spec=spec, step=step)
     finally:
         if pool is not None:
             pool.close()
         disconnect()
         peak = monitor.stop()
     facts = {
-        "before_variants": variants,
+        "before_variants": before.variants,
+        "rewards": {part_name(spec): spec.args for spec in settled.rewards},
         "minutes": minutes(narrator.stages),
         "peak_memory_gib": round(peak, 2),
         "gflops_bf16": round(gflops, 1),
     }
-    return run_summary(config, before, after, facts)
+    return run_summary(config, before.best, after, facts)
 
 
 def _train(config: Config, run: RunFolder, pool: RolloutPool | None, inputs: RunInputs, narrator: Narrator) -> Any:
     """Train from the last checkpoint, or from the start; without a pool as one of the other trainer processes."""
+    reward = build_combined(config.rewards, inputs.tokenizer.tokenizer)
+    longest = inputs.context_tokens + inputs.args.max_completion_length
+    with opened_room(config, reward, longest_tokens=longest, say=narrator.say) as room:
+        if room is not None:
+            reward = with_judge(reward, room)
+        generation = _generation(config, inputs, pool, reward, None if room is None else judge_ahead(reward, room))
+        return _train_with(config, run, generation, inputs, reward, narrator)
+
+
+def _train_with(
+    config: Config, run: RunFolder, generation: PoolGeneration, inputs: RunInputs, reward: Combined, narrator: Narrator
+) -> Any:
+    from lengthctl.train.hacking_watch import HackingWatch
     from lengthctl.train.reward_state import REWARDS_FILE, RewardState, stateful_rewards
     from lengthctl.train.silent_failures import SilentFailures
 
-    reward = build_combined(config.rewards, inputs.tokenizer.tokenizer)
-    generation = _generation(config, inputs, pool, reward)
-
     def build(callbacks: list[Any], checkpoint: Path | None) -> Any:
-        told = [SilentFailures(narrator)] if is_main() else []
+        told = [SilentFailures(narrator), HackingWatch(narrator, run.metrics)] if is_main() else []
         trainer = _build_trainer(
             config, run, generation, inputs, reward, [*callbacks, *told, RewardState(reward, checkpoint)], narrator.say
         )
@@ -140,7 +156,9 @@ def _train(config: Config, run: RunFolder, pool: RolloutPool | None, inputs: Run
         generation.finish()
 
 
-def _generation(config: Config, inputs: RunInputs, pool: RolloutPool | None, reward: Combined) -> PoolGeneration:
+def _generation(
+    config: Config, inputs: RunInputs, pool: RolloutPool | None, reward: Combined, on_group: OnGroup | None
+) -> PoolGeneration:
     from lengthctl.train.generation import PoolGeneration
 
     args, stop = inputs.args, None
@@ -152,6 +170,7 @@ def _generation(config: Config, inputs: RunInputs, pool: RolloutPool | None, rew
         stop=stop,
         reproducible=config.rollout.reproducible,
         release_memory=config.train.release_memory,
+        on_group=on_group,
     )
 
 
@@ -187,6 +206,7 @@ def _build_trainer(
         share_prompts=config.train.share_prompts,
         overlap=config.train.overlap,
         survivor_decay=config.train.survivor_decay,
+        advantage=config.train.advantage,
         lead_id=functools.partial(lead_id, inputs.tokenizer) if config.prompts.mlt else None,
         say=say,
     )

@@ -1,0 +1,98 @@
+"""Open the judge of a config for pairs, and measure it."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from itertools import islice
+from typing import TYPE_CHECKING, Any
+
+from lengthctl.data_gen.filters import DropReason
+from lengthctl.data_gen.instruction_data import read_rows
+from lengthctl.data_gen.judge_pairs import parse_preference
+from lengthctl.errors import DataError
+from lengthctl.evaluate.judge import Judge, judge_context, judge_source
+from lengthctl.evaluate.judge_accuracy import judge_accuracy
+from lengthctl.evaluate.judge_items import PairItem
+from lengthctl.judging_pairs import PAIR_FORM, Pair, PairForm
+from lengthctl.models import load_tokenizer
+from lengthctl.pipelines.evaluation import send_adapter
+from lengthctl.rollout.pool import RolloutPool
+
+if TYPE_CHECKING:
+    from lengthctl.config import Config
+
+__all__ = ["measure_pair_judge", "opened_pair_judge"]
+
+
+@contextmanager
+def opened_pair_judge(
+    config: Config,
+    pairs: Sequence[Pair] = (),
+    *,
+    longest_tokens: int = 0,
+    say: Callable[[str], None] = lambda line: None,
+    on_open: Callable[[threading.Event], None] | None = None,
+) -> Iterator[Judge[PairForm]]:
+    """The judge of `config.judge`, started; closed behind the block. A request that fails costs its own verdict only.
+
+    Args:
+        config: with a judge; `rollout` says how a local one runs.
+        pairs: that will be asked, as far as they are known: a local judge's context holds the longest.
+        longest_tokens: of the request and both answers of pairs that are not known yet.
+        say: told of engines that are replaced.
+        on_open: given what ends a call that is under way in another thread, where something can.
+
+    Raises:
+        EngineError, EndpointError: it cannot be started.
+    """
+    from lengthctl.rollout.open import open_backend
+
+    assert config.judge is not None
+    source = judge_source(config)
+    source = source.model_copy(update={"rollout": source.rollout.model_copy(update={"failure_budget": 1.0})})
+    tokenizer, context = None, None
+    if source.rollout.backend == "vllm":
+        tokenizer = load_tokenizer(source.model)
+        filler = Pair("word " * longest_tokens, "", "")
+        items = [PairItem(str(i), pair) for i, pair in enumerate([filler, *pairs])]
+        context = judge_context(config.judge, PAIR_FORM, tokenizer, items)
+    backend = open_backend(source, tokenizer, context_tokens=context or 0, say=say)
+    try:
+        if isinstance(backend, RolloutPool):
+            if source.model.adapter is not None:
+                send_adapter(source, backend)
+            if on_open is not None:
+                on_open(backend.cancelled)
+        yield Judge(config.judge, backend, PAIR_FORM, tokenizer=tokenizer, context_tokens=context, seed=config.run.seed)
+    finally:
+        backend.close()
+
+
+def measure_pair_judge(
+    config: Config, source: str, *, limit: int | None = None, say: Callable[[str], None] = lambda line: None
+) -> dict[str, Any]:
+    """`judge_accuracy` of `config.judge` on preference pairs, each asked in both orders.
+
+    Args:
+        config: with a judge.
+        source: a file or hub id in TRL's preference format, such as `held_out.jsonl` of `lengthctl data judge`.
+        limit: pairs at most.
+        say: told of engines that are replaced.
+
+    Raises:
+        DataError: the source cannot be read, or holds no pair that can be used.
+        EndpointError, EngineError: the judge is gone.
+    """
+    from lengthctl.rollout.cluster import disconnect
+
+    found = (parse_preference(row, where) for where, row in read_rows(source))
+    pairs = [one.shown("a") for one in islice((f for f in found if not isinstance(f, DropReason)), limit)]
+    if not pairs:
+        raise DataError(f"{source} has no pair that can be used", "Give preference pairs: prompt, chosen, rejected")
+    try:
+        with opened_pair_judge(config, pairs, say=say) as judge:
+            return judge_accuracy(judge, pairs, config.run.seed)
+    finally:
+        disconnect()
