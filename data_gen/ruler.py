@@ -40,7 +40,7 @@ from lengthctl.rundir import write_atomic, write_json
 
 __all__ = ["RulerSettings", "build_ruler_data"]
 
-_FILES = {RowSet.MLT: "train.jsonl", **{kind: f"{kind}.jsonl" for kind in RowSet if kind is not RowSet.MLT}}
+_FILES = {kind: "train.jsonl" if kind is RowSet.MLT else f"{kind}.jsonl" for kind in RowSet}
 _ABOUT = (
     "Conversations in TRL's prompt-completion form. Each completion begins with the meta length token (MLT) of its own "
     "length, as in Ruler (arXiv 2409.18943); the prompt does not name a length. `mlt` is the token, `length` the "

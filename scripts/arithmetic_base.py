@@ -15,7 +15,7 @@ from typing import Any
 
 from lengthctl.data_gen.checkable import Verbosity
 
-TASKS, PROBLEMS = 6000, 500
+TASKS, PROBLEMS = 2000, 500
 KEPT = ("accuracy", "mean_total_tokens", "median_total_tokens", "truncation", "no_answer")
 
 

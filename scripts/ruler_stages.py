@@ -110,8 +110,10 @@ def tuned(out: Path, given: argparse.Namespace, stage: str) -> Path:
 
 
 def lengthctl(folder: Path, *args: str) -> None:
-    """Run a command."""
-    subprocess.run([sys.executable, "-m", "lengthctl", *args], cwd=folder, check=True)
+    """Run a command; what it failed with, it has said."""
+    code = subprocess.run([sys.executable, "-m", "lengthctl", *args], cwd=folder).returncode
+    if code:
+        sys.exit(code)
 
 
 def _arguments() -> argparse.Namespace:

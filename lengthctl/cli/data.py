@@ -1,4 +1,4 @@
-"""The verbs that make training data: `data ruler`, `data pairs` and `data problems`."""
+"""The verbs that make training data: `data ruler`, `data pairs`, `data judge` and `data problems`."""
 
 from __future__ import annotations
 
@@ -138,6 +138,64 @@ def pairs(
 
 
 @data.command()
+def judge(
+    sources: Annotated[
+        list[str], typer.Argument(metavar="SOURCE...", help="Preference pairs; with --truth, instruction data.")
+    ],
+    out: Out,
+    truth: Annotated[
+        list[str] | None,
+        typer.Option(help="Cut pairs of known truth from texts: length, repetition or keyword; can be repeated."),
+    ] = None,
+    judge_config: Annotated[
+        str | None,
+        typer.Option("--judge", help="Recipe whose judge writes verdicts on the pairs; those that are right are kept."),
+    ] = None,
+    n: Annotated[int, typer.Option("--n", min=1, help="Pairs for training at most.")] = 2000,
+    held_out: Annotated[float, typer.Option(min=0, max=0.9, help="Share of requests that only the test sees.")] = 0.1,
+    max_words: Annotated[int, typer.Option(min=10, help="Of --truth: words of a text at most.")] = 60,
+    split: Annotated[str, typer.Option(help="Split of hub datasets.")] = "train",
+    against: Against = None,
+    seed: Seed = 0,
+    as_json: AsJson = False,
+) -> None:
+    """Pairs in both orders for a judge that compares two texts: for RL, with right verdicts for a cold start."""
+    from lengthctl.cli.named import load_named
+    from lengthctl.data_gen.judge_files import JudgeDataSettings
+    from lengthctl.data_gen.known_truth import Truth
+    from lengthctl.pipelines.judge_data import build_known_data, build_preference_data, opened_writer
+    from lengthctl.progress import Narrator
+    from lengthctl.registry import did_you_mean
+
+    wrong = [name for name in truth or () if name not in set(Truth)]
+    if wrong:
+        problem = Problem("--truth", f"there is no {wrong[0]!r}{did_you_mean(wrong[0], set(Truth))}")
+        raise ConfigError("data judge", [problem])
+    if truth and judge_config is not None:
+        problem = Problem("--judge", "has no effect with --truth, whose verdicts a program writes")
+        raise ConfigError("data judge", [problem])
+    settings = JudgeDataSettings(pairs=n, held_out=held_out, max_words=max_words, seed=seed)
+    command = shlex.join(["lengthctl", *sys.argv[1:]])
+    narrator = Narrator()
+    recipe = None if judge_config is None else load_named(judge_config, None)
+    with narrator.bar(0, "pairs") as bar:
+        if truth:
+            from lengthctl.data_gen.instruction_data import read_instructions
+
+            read = [read_instructions(source, split=split) for source in sources]
+            kinds, kept_out = [Truth(name) for name in dict.fromkeys(truth)], _contamination(against)
+            facts = build_known_data(
+                read, kinds, settings, out, contamination=kept_out, command=command, on_pair=bar.update
+            )
+        else:
+            with opened_writer(recipe, out, narrator.say) as writer:
+                facts = build_preference_data(
+                    sources, settings, out, judge=writer, split=split, command=command, on_pair=bar.update
+                )
+    _told(facts, out, as_json, "rl.jsonl")
+
+
+@data.command()
 def problems(
     out: Out,
     n: Annotated[int, typer.Option("--n", min=1, help="Tasks.")] = 5000,
@@ -195,11 +253,11 @@ def _contamination(sources: list[str] | None) -> Contamination:
     return Contamination(texts)
 
 
-def _told(facts: dict[str, Any], out: Path, as_json: bool) -> None:
+def _told(facts: dict[str, Any], out: Path, as_json: bool, file: str = "train.jsonl") -> None:
     import json
 
     if as_json:
         emit(json.dumps(facts, ensure_ascii=False))
     else:
         emit((out / "README.md").read_text(encoding="utf-8").partition("\n---\n")[2].strip())
-        emit(f"\n{out / 'train.jsonl'}")
+        emit(f"\n{out / file}")

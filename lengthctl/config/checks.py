@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Iterator
 from typing import Any
 
+from lengthctl.config.objective_checks import objective_problems
+from lengthctl.config.problem_checks import problem_faults
 from lengthctl.config.sections import Config
 from lengthctl.config.sources import RolloutConfig
 from lengthctl.config.supervised_checks import supervised_problems
@@ -27,11 +30,16 @@ _TRL_DEFAULTS = {"num_generations": 8, "per_device_train_batch_size": 8}
 def cross_problems(config: Config) -> list[Problem]:
     """Every fault."""
     if config.train.method != "grpo":
-        found = (_rollout(config), supervised_problems(config), _targets(config, {}))
+        found = (_rollout(config), supervised_problems(config), _targets(config, {}), problem_faults(config))
         return [problem for check in found for problem in check]
     trainer = {**_TRL_DEFAULTS, **trainer_defaults("grpo"), **config.trainer}
-    spanning = (_targets, _reward_stop, _selection, _survivors, _overlap)
-    checks = (_rollout(config), _rewards(config), *(check(config, trainer) for check in spanning))
+    spanning = (_targets, _reward_stop, _selection, _survivors, _overlap, objective_problems)
+    checks = (
+        _rollout(config),
+        _rewards(config),
+        problem_faults(config),
+        *(check(config, trainer) for check in spanning),
+    )
     return [problem for check in (*checks, _batch(trainer)) for problem in check]
 
 
@@ -92,14 +100,30 @@ def _rewards(config: Config) -> Iterator[Problem]:
     for name in sorted(set(names)):
         if names.count(name) > 1:
             yield Problem("rewards", f"two rewards are called {name!r}: rename one with `as:`")
-    if all(spec.role == "gate" for spec in config.rewards):
-        yield Problem("rewards", "there are only gates, which take away: one item needs `role: reward`")
+    if all(spec.role in ("gate", "constraint") for spec in config.rewards):
+        yield Problem("rewards", "there are only gates, which take away, or constraints: one item needs `role: reward`")
+    yield from _unbounded(config)
+
+
+def _unbounded(config: Config) -> Iterator[Problem]:
+    """What has no lowest value cannot be taken away from, nor be put last."""
+    others = [spec for spec in config.rewards if spec.role in ("gate", "floor")]
+    for spec in config.rewards:
+        if spec.role == "gate" or not others:
+            continue
+        bound = getattr(build_reward(spec.name, spec.args), "highest" if spec.weight < 0 else "lowest", 0.0)
+        if not math.isfinite(bound):
+            found = f"has no {'highest' if spec.weight < 0 else 'lowest'} value, so the {others[0].role}"
+            yield Problem(
+                f"rewards.{part_name(spec)}",
+                f"{found} {part_name(others[0])} has no hold on it: sum the two, or take a bounded reward",
+            )
 
 
 def _reward_stop(config: Config, trainer: dict[str, Any]) -> Iterator[Problem]:
     if config.rollout.reward_stop == "off":
         return
-    summed = [spec for spec in config.rewards if spec.role == "reward"]
+    summed = [spec for spec in config.rewards if spec.role != "gate"]
     silent = [part_name(s) for s in summed if not hasattr(build_reward(s.name, s.args), "is_spent") or s.weight < 0]
     if silent:
         why = (

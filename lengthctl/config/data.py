@@ -48,7 +48,7 @@ class DataConfig(Section):
     @classmethod
     def _table_can_be_built(cls, mlt: str | dict[str, Any] | None) -> str | dict[str, Any] | None:
         """A file's table stands in the config itself, so that a run is resumed with the one that it began with."""
-        if mlt is None or mlt in _TABLES:
+        if mlt is None or (isinstance(mlt, str) and mlt in _TABLES):
             return mlt
         return read_table(mlt).to_row()
 

@@ -7,10 +7,13 @@ from typing import Any, Literal
 
 from pydantic import ConfigDict, Field, field_validator, model_validator
 
+from lengthctl.config.advantage import AdvantageConfig
 from lengthctl.config.data import DataConfig
 from lengthctl.config.inputs import ModelConfig, PromptsConfig
+from lengthctl.config.presets import preset_names
 from lengthctl.config.section import Section
 from lengthctl.config.sources import JudgeConfig, RolloutConfig
+from lengthctl.registry import did_you_mean
 
 __all__ = ["Config", "RewardSpec"]
 
@@ -23,9 +26,17 @@ class RewardSpec(Section):
     name: str
     """A registered name, or path/file.py:function."""
     weight: float = 1.0
-    """Weight in the sum; strength of a gate, 0 to 1."""
-    role: Literal["reward", "gate"] = "reward"
-    """Summed, or a factor that only takes away."""
+    """Weight in the sum; strength of a gate, 0 to 1; where the multiplier of a constraint begins."""
+    role: Literal["reward", "gate", "floor", "constraint"] = "reward"
+    """`reward`: summed; `gate`: a factor that only takes away; `floor`: comes first, and while it is below `at_least`
+    the other rewards count at their lowest; `constraint`: its mean is held at `at_least`, at a price that is learned
+    (Lagrangian)."""
+    at_least: float | None = None
+    """Of a floor and of a constraint: what it is not to fall below, e.g. an accuracy of 0.8."""
+    multiplier_rate: float = Field(0.1, gt=0)
+    """Of a constraint: how much a shortfall of 1 raises its multiplier in a step."""
+    highest_multiplier: float = Field(10.0, gt=0)
+    """Of a constraint: the greatest multiplier."""
     args: dict[str, Any] = Field({})
     """Arguments of the reward."""
     label: str | None = Field(None, alias="as")
@@ -45,7 +56,25 @@ class RewardSpec(Section):
         build_reward(self.name, self.args)
         if self.role == "gate" and not 0 <= self.weight <= 1:
             raise ValueError(f"the weight of a gate lies between 0 and 1, found {self.weight}")
+        if self.role == "floor" and self.weight <= 0:
+            raise ValueError(f"the weight of a floor is above 0, found {self.weight}")
+        if self.role == "constraint" and not 0 <= self.weight <= self.highest_multiplier:
+            found = f"highest_multiplier = {self.highest_multiplier}, found {self.weight}"
+            raise ValueError(f"the weight of a constraint, where its multiplier begins, lies between 0 and {found}")
         return self
+
+    @model_validator(mode="after")
+    def _keys_have_effect(self) -> RewardSpec:
+        if (self.role in ("floor", "constraint")) != (self.at_least is not None):
+            raise ValueError(f"at_least {'has no effect' if self.at_least is not None else 'is needed'} {self._role}")
+        for key in ("multiplier_rate", "highest_multiplier"):
+            if self.role != "constraint" and getattr(self, key) != type(self).model_fields[key].default:
+                raise ValueError(f"{key} has no effect {self._role}")
+        return self
+
+    @property
+    def _role(self) -> str:
+        return f"with role = {self.role}"
 
 
 class HyperfitSection(Section):
@@ -69,6 +98,13 @@ class TrainConfig(Section):
     method: Literal["grpo", "sft", "dpo"] = "grpo"
     """The way of training: reinforcement (`grpo`, with `rewards`), on given texts (`sft`) or on pairs of a better and a
     worse text (`dpo`), both with `data`."""
+    preset: list[str] = Field([])
+    """Papers by name, one or a list: they fill what this recipe leaves open in `train` and `trainer`, a later one over
+    an earlier one, and `rewards` if it names none. Known: grpo, dr_grpo, dapo, gspo, cispo, rloo, reinforce_pp,
+    reinforce_pp_baseline, gfpo, dler, brpo; for lengths l1_exact, l1_max, kimi, shorter_better, o1_pruner,
+    arora_zanette, alp, grpo_lambda, short_rl, laser, laser_d, gr3, tldr, surrogate."""
+    advantage: AdvantageConfig = AdvantageConfig()
+    """How rewards become advantages, and which groups are trained."""
     batching: Literal["packed", "padded", "buckets"] = "packed"
     """Of `sft`. `packed`: rows drawn at random stand one behind the other in one flat row, each attending to itself;
     `padded`: the same rows, padded to the longest; `buckets`: a batch holds rows of one power of two in length and
@@ -84,6 +120,9 @@ class TrainConfig(Section):
     (arXiv 2408.07055) found the former needed for long outputs."""
     mlt_weight: float = Field(1.0, ge=0)
     """Of `sft`: weight of the loss on a meta length token, beside 1 for the others; 0 leaves it to be given."""
+    end_weight: float = Field(1.0, gt=0)
+    """Of `sft`: weight of the loss where a text could end, on the tokens behind whole sentences and on the stop token,
+    beside 1 for the others. There the length is decided: above 1 it is learned with fewer texts (ours)."""
     keep_best: int | None = Field(None, ge=0)
     """Members of a group with the highest rewards that are trained; None trains all."""
     keep_worst: int | None = Field(None, ge=0)
@@ -105,6 +144,19 @@ class TrainConfig(Section):
     their targets settle between."""
     share_prompts: bool = True
     """Compute a group's prompt once in the update, and pad nothing, where the model allows it."""
+
+    @field_validator("preset", mode="before")
+    @classmethod
+    def _one_preset_is_a_list(cls, preset: Any) -> Any:
+        return [preset] if isinstance(preset, str) else preset
+
+    @field_validator("preset")
+    @classmethod
+    def _presets_exist(cls, preset: list[str]) -> list[str]:
+        for name in preset:
+            if name not in preset_names():
+                raise ValueError(f"no preset {name!r}{did_you_mean(name, preset_names())}")
+        return preset
 
 
 class EvaluateConfig(Section):

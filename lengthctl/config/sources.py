@@ -109,6 +109,26 @@ class JudgeConfig(Section):
     """Limit of a verdict."""
     cache: str | None = None
     """JSONL file that keeps verdicts, so that none is paid for twice; None: nothing is kept."""
+    engines: int | None = Field(None, ge=1)
+    """For backend `vllm`: engines of its own; None: as `rollout.engines`."""
+    threads: int | None = Field(None, ge=1)
+    """For backend `vllm`: threads an engine; None: as `rollout.threads`."""
+    gpus: int | None = Field(None, ge=0)
+    """For backend `vllm`: GPUs an engine; None: as `rollout.gpus`."""
+    concurrent: bool = True
+    """In training: ask as soon as a group's completions are there, while others are still being drawn. False: when the
+    reward is computed. The verdicts are the same."""
+    patience_s: float = Field(300.0, gt=0)
+    """In training: seconds that a reward waits for verdicts; what is not there then counts as no verdict."""
+    silent_steps: int = Field(5, ge=1)
+    """In training: stop the run when so many rewards in a row got verdicts on less than a tenth of what they asked."""
+
+    @model_validator(mode="after")
+    def _engines_have_effect(self) -> JudgeConfig:
+        for key in ("engines", "threads", "gpus"):
+            if self.backend != "vllm" and getattr(self, key) is not None:
+                raise ValueError(f"judge.{key} has no effect with judge.backend = {self.backend}")
+        return self
 
     @model_validator(mode="after")
     def _keys_have_effect(self) -> JudgeConfig:

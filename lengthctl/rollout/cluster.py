@@ -27,7 +27,7 @@ def usable_cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def connect(*, cpus: int, object_store_gib: float, engines: int = 1, gpus: int = 0) -> None:
+def connect(*, cpus: int, object_store_gib: float, engines: int = 1, gpus: int = 0, guest_cpus: int = 0) -> None:
     """Start or join Ray; does nothing when it runs already.
 
     A Ray of our own listens on loopback only and takes calls with a token made for this run, unless the caller has
@@ -38,6 +38,7 @@ def connect(*, cpus: int, object_store_gib: float, engines: int = 1, gpus: int =
         object_store_gib: shared memory of a Ray of our own.
         engines: how many share the cores, each on one node.
         gpus: that all engines ask for together.
+        guest_cpus: that further engines will ask for; a Ray of our own has them on top, whether or not the machine has.
 
     Raises:
         EndpointError: RAY_ADDRESS does not answer, or not as Ray does.
@@ -68,7 +69,7 @@ def connect(*, cpus: int, object_store_gib: float, engines: int = 1, gpus: int =
             _check_cores(cpus, engines)
         else:
             _check_machine(cpus, engines)
-            _start(cpus, object_store_gib)
+            _start(cpus + guest_cpus, object_store_gib)
     found = int(ray.cluster_resources().get("GPU", 0))
     if found < gpus:
         disconnect()

@@ -74,8 +74,9 @@ def open_pool(
     context_tokens: int,
     say: Callable[[str], None] = _silent,
     predictor: Callable[[], LengthPredictor] = LengthPredictor,
+    guest_cpus: int = 0,
 ) -> RolloutPool:
-    """A Ray pool of vLLM engines; see `open_backend`."""
+    """A Ray pool of vLLM engines; see `open_backend`. `guest_cpus`: cores that a second pool will ask for."""
     if importlib.util.find_spec("vllm") is None:
         raise MissingDependencyError(
             "vllm is not installed",
@@ -93,6 +94,7 @@ def open_pool(
         engines=engines,
         gpus=engines * config.rollout.gpus,
         object_store_gib=_object_store_gib(resolve_model(config.model.name)),
+        guest_cpus=guest_cpus,
     )
     settings = [
         EngineSettings(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from typing import Any
@@ -17,8 +17,9 @@ from lengthctl.rollout.backend import OnCompletion, Request, Sampling, request_s
 from lengthctl.rollout.pool import RolloutPool
 from lengthctl.rollout.stopping import StopPolicy, stop_effect
 from lengthctl.rollout.weights import ChangeMeter
+from lengthctl.train.group_watch import GroupWatch, OnGroup
 from lengthctl.train.lookahead import Errand
-from lengthctl.train.ranks import from_main, gather_lists, is_main, rank
+from lengthctl.train.ranks import from_main, gather_lists, is_main, rank, world_size
 from lengthctl.train.trained_state import trained_state
 
 __all__ = ["PoolGeneration"]
@@ -32,7 +33,8 @@ class PoolGeneration:
 
     After `generate`, `completions` holds the whole records in the order of the prompts. TRL passes no dataset columns
     here: set `targets` before. With several trainer processes the first one has the pool, the others None; each asks
-    for its own prompts and gets their completions.
+    for its own prompts and gets their completions. With `on_group` a single process is told of each group as soon as
+    it is complete; set `rows` before, as `targets`.
     """
 
     def __init__(
@@ -44,7 +46,9 @@ class PoolGeneration:
         *,
         reproducible: bool = False,
         release_memory: bool = False,
+        on_group: OnGroup | None = None,
     ) -> None:
+        self._on_group = on_group
         self._release_memory = release_memory
         self._reproducible = reproducible
         self._stop = stop
@@ -62,6 +66,8 @@ class PoolGeneration:
         self._changed: float | None = None
         self._effect: dict[str, float] = {}
         self.targets: list[Target | None] = []
+        self.rows: Sequence[Mapping[str, Any]] = []
+        """The dataset's, of each prompt; needed with `on_group`."""
         self.completions: list[Completion] = []
 
     def bind(self, trainer: Any) -> None:
@@ -97,7 +103,7 @@ class PoolGeneration:
         else:
             self._wait_for_errand()  # an evaluation between: the pool does one thing at a time
             shares = self._gather(prompts, self.targets)
-            ask = self._question(shares, num_generations, step=self._trainer.state.global_step)
+            ask = self._question(shares, num_generations, self.rows, step=self._trainer.state.global_step)
             everything = from_main(ask)
         first = sum(len(share) for share in shares[: rank()])
         self.completions = everything[first : first + len(prompts)]
@@ -108,11 +114,17 @@ class PoolGeneration:
         logprobs = [[[value] for value in c.logprobs] or [[0.0]] for c in self.completions]
         return prompts, ids, logprobs, None
 
-    def begin(self, prompts: list[list[int]], targets: Sequence[Target | None], num_generations: int) -> None:
+    def begin(
+        self,
+        prompts: list[list[int]],
+        targets: Sequence[Target | None],
+        num_generations: int,
+        rows: Sequence[Mapping[str, Any]] = (),
+    ) -> None:
         """Draw the completions of the next training step meanwhile, from the weights in force; `generate` with the same
         prompts returns them."""
         self._asked, self._shares = prompts, self._gather(prompts, targets)
-        ask = self._question(self._shares, num_generations, step=self._trainer.state.global_step + 1)
+        ask = self._question(self._shares, num_generations, rows, step=self._trainer.state.global_step + 1)
         self._errand = Errand(ask if is_main() else list)
 
     def finish(self) -> None:
@@ -133,7 +145,7 @@ class PoolGeneration:
         return gather_lists(list(zip(prompts, targets or [None] * len(prompts), strict=True)))
 
     def _question(
-        self, shares: Sequence[Sequence[_Row]], group_size: int, *, step: int
+        self, shares: Sequence[Sequence[_Row]], group_size: int, rows: Sequence[Mapping[str, Any]], *, step: int
     ) -> Callable[[], list[Completion]]:
         """A call that asks the pool for the rows of all processes."""
         self._calls += 1
@@ -149,12 +161,17 @@ class PoolGeneration:
             for i, (ids, target) in enumerate(row for share in shares for row in share)
         ]
         stop = self._stop if mode == "train" else None  # an evaluation wants true lengths
-        return functools.partial(self._ask_pool, requests, stop)
+        seen = self._on_completion
+        if self._on_group is not None and world_size() == 1 and len(rows) == len(requests):
+            seen = _both(seen, GroupWatch(requests, rows, step, self._on_group))
+        return functools.partial(self._ask_pool, requests, stop, seen)
 
-    def _ask_pool(self, requests: Sequence[Request], stop: StopPolicy | None) -> list[Completion]:
+    def _ask_pool(
+        self, requests: Sequence[Request], stop: StopPolicy | None, seen: OnCompletion | None
+    ) -> list[Completion]:
         assert self._pool is not None
         started = time.perf_counter()
-        completions = self._pool.generate(requests, self._on_completion, stop)
+        completions = self._pool.generate(requests, seen, stop)
         self._drawing_seconds = time.perf_counter() - started
         self._effect = stop_effect(completions) if stop is not None else {}
         stale = {c.weight_version for c in completions} - {self._pool.version}
@@ -187,3 +204,14 @@ class PoolGeneration:
             "speed/rollout_wait_seconds": self._waited_seconds,
             "speed/rollout_tokens_per_second": tokens / self._drawing_seconds if self._drawing_seconds else 0.0,
         }
+
+
+def _both(first: OnCompletion | None, second: OnCompletion) -> OnCompletion:
+    if first is None:
+        return second
+
+    def see(completion: Completion) -> None:
+        first(completion)
+        second(completion)
+
+    return see

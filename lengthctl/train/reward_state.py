@@ -17,9 +17,8 @@ REWARDS_FILE = "rewards.json"
 
 
 def stateful_rewards(reward: Combined) -> dict[str, Any]:
-    """By name, those with `state_dict()` (JSON values) and `load_state_dict(state)`, as torch's modules have them."""
-    both = ("state_dict", "load_state_dict")
-    return {part.name: part.reward for part in reward.parts if all(hasattr(part.reward, name) for name in both)}
+    """By name, what remembers: rewards with memory, and multipliers of constraints."""
+    return reward.stateful()
 
 
 class RewardState(TrainerCallback):  # type: ignore[misc]  # transformers is untyped here

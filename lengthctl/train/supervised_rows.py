@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING, Any
 
 from lengthctl.errors import ModelError
 from lengthctl.models import LoadedTokenizer
+from lengthctl.sentences import sentence_ends
 
 if TYPE_CHECKING:
     import torch
 
-__all__ = ["CompletionCollator", "TrainRow", "build_row"]
+__all__ = ["CompletionCollator", "TrainRow", "build_row", "find_end_places"]
 
 
 @dataclass(frozen=True)
@@ -21,6 +22,8 @@ class TrainRow:
 
     prompt_ids: tuple[int, ...]
     completion_ids: tuple[int, ...]
+    end_places: tuple[int, ...] = ()
+    """Places in `completion_ids` where the text could end, where they were looked for (`find_end_places`)."""
 
     def __len__(self) -> int:
         return len(self.prompt_ids) + len(self.completion_ids)
@@ -54,17 +57,31 @@ def build_row(
     return TrainRow(prompt, (*(() if lead_id is None else (lead_id,)), *ids))
 
 
+def find_end_places(tokenizer: LoadedTokenizer, completion_ids: Sequence[int]) -> tuple[int, ...]:
+    """Places of tokens that stand behind a whole sentence, the stop token's among them: where a text ends is decided
+    there, and nowhere else. Ours."""
+    ends = set(sentence_ends(tokenizer.decode(completion_ids)))
+    places = []
+    for place in range(1, len(completion_ids)):
+        piece = tokenizer.decode([completion_ids[place - 1]]).rstrip()
+        if piece and not piece[-1].isalnum() and len(tokenizer.decode(completion_ids[:place]).rstrip()) in ends:
+            places.append(place)
+    return tuple(sorted({*places, len(completion_ids) - 1}))
+
+
 @dataclass(frozen=True)
 class CompletionCollator:
     """Rows of a dataset as TRL lays out a batch: prompts padded on the left, completions on the right.
 
-    Adds `loss_weights` (B, T): 1 for each completion token, `lead_weight` for a first token among `lead_ids`; by
-    `by_sequence` each row's are divided by their sum, so that every completion weighs the same.
+    Adds `loss_weights` (B, T): 1 for each completion token, `lead_weight` for a first token among `lead_ids`,
+    `end_weight` for those at a row's `end_places`; by `by_sequence` each row's are divided by their sum, so that every
+    completion weighs the same.
     """
 
     lead_ids: frozenset[int] = frozenset()
     lead_weight: float = 1.0
     by_sequence: bool = False
+    end_weight: float = 1.0
 
     def __call__(self, rows: Sequence[Mapping[str, Any]]) -> dict[str, torch.Tensor]:
         """Tensors of the batch."""
@@ -76,6 +93,8 @@ class CompletionCollator:
         if self.lead_ids:
             is_lead = torch.isin(completion_ids[:, 0], torch.tensor(sorted(self.lead_ids)))
             weights[is_lead, 0] = self.lead_weight
+        for weight, row in zip(weights, rows, strict=True):
+            weight[list(row.get("end_places") or ())] *= self.end_weight
         if self.by_sequence:
             weights = weights / weights.sum(dim=1, keepdim=True).clamp(min=1e-9)
         return {

@@ -31,7 +31,9 @@ def test_help_imports_nothing_heavy() -> None:
     assert out.stdout.splitlines()[-1] == "[]"
 
 
-@pytest.mark.parametrize("verb", ["quickstart", "train", "eval", "report", "ls", "show", "init", "check", "env"])
+@pytest.mark.parametrize(
+    "verb", ["quickstart", "train", "eval", "report", "ls", "show", "init", "check", "env", "rewards"]
+)
 def test_every_verb_has_help(verb: str) -> None:
     out = lengthctl(verb, "--help")
     assert out.returncode == 0

@@ -13,8 +13,11 @@ import pytest
 ROOT = Path(__file__).parents[2]
 TIERS = [
     {"length", "errors", "registry", "records"},
-    {"degeneration", "sentences", "token_rates"},
-    {"scoring", "reasoning", "plain_answers", "checking", "checking_worker", "judging"},
+    {"degeneration", "sentences", "token_rates", "hacking", "levels", "math_tokens"},
+    {
+        *("scoring", "reasoning", "plain_answers", "checking", "checking_worker", "judging", "judging_pairs"),
+        "valid_math",
+    },
     {"rewards"},
     {
         *("prompts", "prompt_sources", "problem_sources", "models", "config", "trl_fields", "rundir", "progress"),

@@ -16,6 +16,7 @@ from lengthctl.mlt import RULER_TABLE, MltRecord
 from lengthctl.models import BUNDLED, LoadedTokenizer, load_tokenizer
 from lengthctl.pipelines.supervised_inputs import TrainData, load_pairs, load_train_data
 from lengthctl.rundir import RunFolder
+from lengthctl.train.supervised_rows import CompletionCollator, find_end_places
 
 IDS = {token.name: 900 + i for i, token in enumerate(RULER_TABLE.tokens)}
 
@@ -113,3 +114,28 @@ def test_pairs_are_read_and_their_tokens_known(tmp_path: Path, tokenizer: Loaded
     source.write_text(json.dumps({"prompt": "a", "chosen": "b", "rejected": "c"}) + "\n")
     with pytest.raises(DataError, match="no messages in prompt, chosen, rejected"):
         load_pairs(config, RunFolder(tmp_path, None), tokenizer)
+
+
+def test_places_where_a_text_could_end(tokenizer: LoadedTokenizer) -> None:
+    text = 'Dr. Ray said "No." Then he left at 3.5 km, i.e. soon! Was it so?'
+    ids = tokenizer.encode(text) + tokenizer.stop_token_ids[:1]
+    places = find_end_places(tokenizer, ids)
+    before = [tokenizer.decode(ids[:place]) for place in places]
+    assert before == ['Dr. Ray said "No."', 'Dr. Ray said "No." Then he left at 3.5 km, i.e. soon!', text]
+    assert places[-1] == len(ids) - 1
+    assert find_end_places(tokenizer, [*tokenizer.encode("no end"), 2]) == (2,)
+
+
+def test_the_loss_is_heavier_where_a_text_could_end(tmp_path: Path, tokenizer: LoadedTokenizer) -> None:
+    rows = [{"prompt": "a", "completion": "One two. Three."}, {"prompt": "b", "completion": "Four."}]
+    source = tmp_path / "data.jsonl"
+    source.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    base = Config(data=DataConfig(source=str(source)))  # type: ignore[call-arg]
+    config = base.model_copy(update={"train": base.train.model_copy(update={"end_weight": 5.0})})
+    found = load_train_data(config, RunFolder(tmp_path, None), tokenizer, {}, None).rows
+    weights = CompletionCollator(end_weight=5.0)(list(found))["loss_weights"]
+    for row, row_weights in zip(found, weights.tolist(), strict=True):
+        expected = [5.0 if i in row["end_places"] else 1.0 for i in range(len(row["completion_ids"]))]
+        assert row_weights[: len(expected)] == expected
+        assert not any(row_weights[len(expected) :])
+    assert [len(row["end_places"]) for row in found] == [2, 1]

@@ -14,7 +14,7 @@ from flaky_server import OK, Answer, FlakyServer, completion
 from lengthctl.config import Config, EndpointSection, JudgeConfig, RewardSpec
 from lengthctl.errors import DataError, EndpointError
 from lengthctl.evaluate.judge import Judge, JudgeItem, judge_context, judge_source
-from lengthctl.judging import LONGBENCH_WRITE, LONGEN
+from lengthctl.judging import LONGBENCH_WRITE, LONGEN, Rubric
 from lengthctl.rollout.endpoint import EndpointBackend
 from lengthctl.rollout.scripted import ScriptedBackend
 
@@ -30,7 +30,7 @@ def items(count: int) -> list[JudgeItem]:
     return [JudgeItem(f"i{n}", "write", f"text {n}") for n in range(count)]
 
 
-def scripted(texts: dict[str, Sequence[str]], **changes: Any) -> Judge:
+def scripted(texts: dict[str, Sequence[str]], **changes: Any) -> Judge[Rubric]:
     return Judge(settings(**changes), ScriptedBackend(texts), LONGBENCH_WRITE)
 
 
@@ -188,7 +188,7 @@ def test_verdicts_before_an_outage_are_kept(tmp_path: Path) -> None:
     good, dead = Answer(200, completion(GOOD)), Answer(is_mute=True)
     section = {"model": "j", "concurrency": 1, "attempts": 2, "backoff_s": 0.001}
 
-    def judge(url: str) -> Judge:
+    def judge(url: str) -> Judge[Rubric]:
         endpoint = EndpointSection(base_url=url, **section)  # type: ignore[arg-type]
         own = settings(backend="endpoint", script=None, endpoint=endpoint, cache=cache)
         return Judge(own, EndpointBackend(endpoint, 0.0), LONGBENCH_WRITE)

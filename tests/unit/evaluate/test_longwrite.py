@@ -22,7 +22,7 @@ from lengthctl.evaluate.longwrite import (
     summarise_writing,
 )
 from lengthctl.evaluate.longwrite_prompts import bucket_of, load_longbench_write, load_longen
-from lengthctl.judging import LONGBENCH_WRITE, LONGEN
+from lengthctl.judging import LONGBENCH_WRITE, LONGEN, Rubric
 from lengthctl.length import Relation, Unit
 from lengthctl.rollout.scripted import ScriptedBackend
 from lengthctl.scoring import longen_score, s_l
@@ -55,7 +55,7 @@ def written(tmp_path: Path, lengths: tuple[int, ...] = (50, 1000, 500, 2000, 100
     return [measure_writing(prompt, words(n), tokens=n, is_truncated=False) for prompt, n in pairs]
 
 
-def judge(backend: Any, **changes: Any) -> Judge:
+def judge(backend: Any, **changes: Any) -> Judge[Rubric]:
     return Judge(JudgeConfig(backend="scripted", script="s", **changes), backend, LONGBENCH_WRITE)
 
 
