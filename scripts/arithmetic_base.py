@@ -34,12 +34,13 @@ def main() -> None:
     options = ["prompts.targets=[30]", "evaluate.max_tokens=256", "evaluate.samples=1", "--config", "arithmetic"]
     lengthctl(folder, "eval", *sides, *measured, *options, "--out", str(folder / "evaluation"))
     summary = json.loads((folder / "evaluation" / "summary.json").read_text())
-    found = {name: _short(side) for name, side in summary["problems"].items()}
-    text = json.dumps({"command": summary["command"], "versions": summary["versions"], "sides": found}, indent=2)
+    found = {Path(name).name: _short(side) for name, side in summary["problems"].items()}
+    command = summary["command"].replace(f"{folder}/", "")
+    text = json.dumps({"command": command, "versions": summary["versions"], "sides": found}, indent=2)
     (folder / "arithmetic.json").write_text(text + "\n")
     for name, side in found.items():
         accuracy, tokens = (side["overall"][key]["value"] for key in ("accuracy", "mean_total_tokens"))
-        print(f"{Path(name).name}: {100 * accuracy:.1f} % of {PROBLEMS}, {tokens:.0f} tokens")
+        print(f"{name}: {100 * accuracy:.1f} % of {PROBLEMS}, {tokens:.0f} tokens")
 
 
 def _short(side: dict[str, Any]) -> dict[str, Any]:

@@ -17,6 +17,7 @@ from lengthctl.pipelines.held_out import HeldOut, load_held_out
 from lengthctl.pipelines.problem_prompts import PLAIN, evaluation_problems, problem_asks, training_problems
 from lengthctl.pipelines.training_prompts import TrainingPrompt, build_dataset, held_out_prompts, training_prompts
 from lengthctl.problem_sources import ask_problem
+from lengthctl.prompt_sources import load_seed_prompts
 from lengthctl.rewards.groups import group_places
 
 
@@ -104,11 +105,13 @@ def test_problems_alone_are_measured_where_no_length_is_asked() -> None:
     assert [p.target for p in held_out_prompts(lengths, HeldOut(held_out.prompts[:1]))] == [held_out.prompts[0].target]
 
 
-def test_neither_lengths_nor_problems_to_train() -> None:
-    only_measured = config({"problems": "builtin"}, problems=None, targets=[])
-    assert not list(problem_faults(only_measured))  # `lengthctl eval` takes it
-    with pytest.raises(DataError, match="names no length to train"):
-        training_prompts(only_measured, HeldOut())
+def test_without_lengths_and_problems_prompts_are_trained_as_they_stand() -> None:
+    as_they_stand = config({"problems": "builtin"}, problems=None, targets=[])
+    assert not list(problem_faults(as_they_stand))
+    prompts = training_prompts(as_they_stand, HeldOut())
+    seeds = load_seed_prompts(as_they_stand.prompts, "train")
+    assert [p.messages for p in prompts] == [seed.messages for seed in seeds]
+    assert {p.target for p in prompts} == {None}
 
 
 @pytest.mark.parametrize(
