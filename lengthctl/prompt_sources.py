@@ -21,6 +21,7 @@ _BUILTIN = Path(__file__).parent / "assets" / "prompts.jsonl"
 _ROLES = ("system", "user", "assistant")
 
 _OURS = {"prompt_id", "target", "schema", "is_truncated", "tokenizer"}
+_OURS |= {"group", "is_correct", "is_failed", "is_evaluation"}  # told of each completion
 _TRLS = {"prompt", "prompts", "completion", "completions", "completion_ids", "image", "images"}
 _TRLS_ARGUMENTS = {"trainer_state", "log_extra", "log_metric", "environments"}
 RESERVED_COLUMNS = frozenset(_OURS | _TRLS | _TRLS_ARGUMENTS)

@@ -32,7 +32,8 @@ def play(groups: Sequence[Group], mode: Mode, settle: Settler, value: Value) -> 
 
     `brpo`: -1, 0 or 1 against a member drawn uniformly, which has 0 itself; 0 without a verdict. `winrate`: the mean
     over the others with a verdict. `tournament`: rounds won, from -1 for none to 1 for all; a draw or a missing verdict
-    goes by the sum of scores, then by chance; a group without any verdict has no values.
+    goes by the sum of scores, then by chance. A group without any verdict has no values (ours): gates would only push
+    it down.
     Source: BRPO, arXiv 2506.00103, from public summaries; win rate: Pref-GRPO, arXiv 2508.20751, whose shares lie in
     [0, 1]; tournament: after ArenaRL, arXiv 2601.06487, but seeded by chance.
     """
@@ -40,7 +41,13 @@ def play(groups: Sequence[Group], mode: Mode, settle: Settler, value: Value) -> 
         return tournaments(groups, settle)
     duels = settle([pair for group in groups for pair in first_pairs(group, mode)])
     score = _against_reference if mode == "brpo" else _against_all
-    return [score(group, [duel for duel in duels if duel.group is group], value) for group in groups]
+    own = [[duel for duel in duels if duel.group is group] for group in groups]
+    return [{} if _is_unheard(asked) else score(group, asked, value) for group, asked in zip(groups, own, strict=True)]
+
+
+def _is_unheard(duels: Sequence[Duel]) -> bool:
+    """Something was asked, and nothing came."""
+    return any(duel.stood_second for duel in duels) and not any(duel.known for duel in duels)
 
 
 def _reference(group: Group) -> int:

@@ -24,7 +24,7 @@ def objective_problems(config: Config, trainer: dict[str, Any]) -> Iterator[Prob
         config: the recipe.
         trainer: TRL's options in force.
     """
-    for check in (_estimator, _filter, _resampling, _ratio, _reach, _judge):
+    for check in (_estimator, _filter, _resampling, _ratio, _reach, _judge, _limits):
         yield from check(config, trainer)
 
 
@@ -121,6 +121,16 @@ def _reach(config: Config, trainer: dict[str, Any]) -> Iterator[Problem]:
         elif scope == "group" and cut:
             found = f"compares whole groups, which trainer.generation_batch_size = {size} splits over {processes}"
             yield Problem(where, f"{found} processes: give a multiple of processes x trainer.num_generations")
+
+
+def _limits(config: Config, trainer: dict[str, Any]) -> Iterator[Problem]:
+    """What the run's limit cuts is to cost: a reward that knows the limit knows this one."""
+    limit = trainer.get("max_completion_length")
+    for spec in config.rewards:
+        own = spec.args.get("max_tokens")
+        if own is not None and isinstance(limit, int) and own != limit:
+            found = f"= {own}, but trainer.max_completion_length = {limit}: what is cut would be taken for shorter"
+            yield Problem(f"rewards.{part_name(spec)}.args.max_tokens", found)
 
 
 def _scope(spec: Any) -> str:

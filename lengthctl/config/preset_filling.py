@@ -23,17 +23,25 @@ def fill_from_presets(recipe: dict[str, Any]) -> None:
     if not isinstance(train, dict) or train.get("method", "grpo") != "grpo":
         return
     presets = [find_preset(name) for name in _named(train.get("preset")) if name in preset_names()]
-    is_estimated = False
+    is_estimated, has_own = False, _has_own_estimator(train)
     for given in reversed(presets):  # the last one fills first
         preset = given.without_estimator() if is_estimated else given
         is_estimated = is_estimated or given.estimates
         _fill(train, preset.train)
-        if preset.trainer:
+        values = {k: v for k, v in preset.trainer.items() if not (has_own and k == "scale_rewards")}
+        if values:
             options = recipe.setdefault("trainer", {})
             if isinstance(options, dict):
-                _fill(options, preset.trainer)
+                _fill(options, values)
         if preset.rewards and not recipe.get("rewards"):
             recipe["rewards"] = [_item(item, recipe) for item in preset.rewards]
+
+
+def _has_own_estimator(train: _Values) -> bool:
+    """The recipe itself says how rewards become advantages: a preset's `scale_rewards` would have no effect."""
+    rule = train.get("advantage")
+    own = isinstance(rule, dict) and any(rule.get(key) is not None for key in ("baseline", "scale", "keep"))
+    return own or train.get("survivor_decay") is not None
 
 
 def preset_notes(recipe: Mapping[str, Any]) -> Iterator[str]:

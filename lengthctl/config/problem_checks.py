@@ -9,6 +9,7 @@ from lengthctl.config.sections import Config
 from lengthctl.errors import Problem
 from lengthctl.problem_sources import PROBLEM_SETS
 from lengthctl.registry import did_you_mean
+from lengthctl.rewards.combine import part_name
 
 __all__ = ["BUILTIN", "held_out_set", "problem_faults"]
 
@@ -46,6 +47,10 @@ def problem_faults(config: Config) -> Iterator[Problem]:
     except ValueError as error:
         yield Problem("evaluate.problems", str(error))
         return
+    for spec in config.rewards:
+        if spec.name == "surrogate" and spec.args.get("p") == "measured" and held_out is None:
+            why = "= measured is read off held-out problems: set evaluate.problems, or give a number"
+            yield Problem(f"rewards.{part_name(spec)}.args.p", why)
     if prompts.problems is not None and method != "grpo":
         yield Problem("prompts.problems", f"has no effect with train.method = {method}, whose texts come from `data`")
     if not prompts.targets:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lengthctl.decode.build import parse_control
@@ -68,6 +69,7 @@ def prepare_inputs(config: Config, run: RunFolder) -> RunInputs:
     same_versions(run)
     args = build_grpo_config(config, run)
     tokenizer = load_tokenizer(config.model)
+    _judge_is_there(config)
     if config.prompts.mlt:
         for target in config.prompts.resolved_targets:
             lead_id(tokenizer, target)
@@ -92,6 +94,15 @@ def prepare_inputs(config: Config, run: RunFolder) -> RunInputs:
     return RunInputs(tokenizer, args, held_out, train_data, eval_data, context)
 
 
+def _judge_is_there(config: Config) -> None:
+    """A judge that is not there is told before anything is measured."""
+    judge = config.judge
+    if judge is not None and judge.model is not None:
+        load_tokenizer(judge.model)
+    if judge is not None and judge.script is not None and not Path(judge.script).expanduser().is_file():
+        raise DataError(f"{judge.script} does not exist", "Name the verdicts in judge.script")
+
+
 def _have_columns(config: Config, data: Dataset) -> None:
     """Every column that a reward reads is there, before any work is spent."""
     for name, columns in missing_columns(config.rewards, data.column_names).items():
@@ -100,6 +111,8 @@ def _have_columns(config: Config, data: Dataset) -> None:
             f"{', '.join(data.column_names)}",
             "Train on problems (prompts.problems, prompts.levels), or give prompts that have it",
         )
+    if config.train.advantage.filter == "correct" and "answer" not in data.column_names:
+        raise DataError("train.advantage.filter = correct needs the column answer", "Train on problems, or take spread")
 
 
 def _digests(config: Config, train: Sequence[TrainingPrompt], held_out: HeldOut) -> dict[str, dict[str, Any]]:

@@ -27,7 +27,7 @@ from lengthctl.data_gen.judge_files import (
 )
 from lengthctl.data_gen.judge_pairs import Preference, is_right, parse_preference, sft_row
 from lengthctl.data_gen.known_truth import PairMaker, Truth
-from lengthctl.errors import ConfigError, Problem
+from lengthctl.errors import ConfigError, DataError, Problem
 from lengthctl.evaluate.judge import Judge
 from lengthctl.evaluate.judge_items import PairItem
 from lengthctl.judging_pairs import PairForm, Place
@@ -97,6 +97,10 @@ def build_known_data(
     tally = Tally()
     sides = {side: PairMaker(truths, max_words=settings.max_words, seed=settings.seed) for side in (False, True)}
     room = {False: settings.pairs, True: round(settings.pairs * settings.held_out)}
+    for side, name in ((False, "pairs"), (True, "held-out pairs")):
+        if (room[side] or not side) and room[side] < sides[side].round_size:
+            told = f"{room[side]} {name} are asked for, and a round of all kinds takes {sides[side].round_size}"
+            raise DataError(told, "Raise --n")
     with ExitStack() as stack:
         files = JudgeFiles(stack, out)
         for source in sources:

@@ -19,6 +19,8 @@ __all__ = ["JudgeRoom", "PairAsker"]
 
 _MOST_KEPT = 100_000
 """Pairs whose scores are remembered, the latest ones; a pair with its texts may take some kilobytes."""
+_LAST_WAIT_S = 5.0
+"""Seconds that the end of a run waits for a judge that is at work."""
 _ENOUGH = 0.1
 """Share of the questions of a call with a verdict, below which the judge counts as silent. Ours."""
 
@@ -111,11 +113,14 @@ class JudgeRoom:
         return dict(self._seconds)
 
     def close(self) -> None:
-        """Drop what waits; the thread ends with what it is at."""
+        """Drop what waits and end what is asked; the thread is waited for, but not for long."""
         with self._changed:
             self._is_closed = True
             self._waiting.clear()
+            if self._interrupt is not None and self._asked:
+                self._interrupt.set()
             self._changed.notify_all()
+        self._thread.join(_LAST_WAIT_S)
 
     def _open(self, wanted: set[Pair]) -> set[Pair]:
         return {pair for pair in wanted if pair not in self._known and pair not in self._failed}

@@ -8,7 +8,10 @@ from contextlib import contextmanager
 from dataclasses import fields, is_dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from lengthctl.evaluate.judge import judge_source
+from lengthctl.errors import EndpointError
+from lengthctl.evaluate.judge import JudgeStatus, judge_source
+from lengthctl.evaluate.judge_items import PairItem
+from lengthctl.judging_pairs import Pair
 from lengthctl.pipelines.judge_room import JudgeRoom
 from lengthctl.pipelines.pair_judging import opened_pair_judge
 from lengthctl.records import Completion, FinishReason
@@ -70,6 +73,10 @@ def opened_room(
         return
     judge, interrupts = config.judge, list[threading.Event]()
     with opened_pair_judge(config, longest_tokens=longest_tokens, say=say, on_open=interrupts.append) as asker:
+        if judge.backend == "endpoint":
+            found = asker.judge([PairItem("probe", Pair("Say hello.", "Hello.", "No."))]).verdicts["probe"]
+            if found.status is JudgeStatus.ERROR:
+                raise EndpointError(f"the judge does not answer ({found.cause})", "Check judge.endpoint")
         room = JudgeRoom(
             asker,
             is_concurrent=judge.concurrent,

@@ -58,7 +58,8 @@ def run_training(
 
     def follow() -> None:
         from_main(lambda: None)  # the prompts are checked, and their digest kept, by the first
-        trained_state(_train(config, run, None, prepare_inputs(config, run), narrator))
+        inputs = prepare_inputs(config, run)
+        trained_state(_train(settle_rewards(config), run, None, inputs, narrator))
 
     return run_job(run, narrator, lead=lambda: _lead(config, run, narrator), follow=follow, push=push)
 

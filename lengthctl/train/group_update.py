@@ -105,7 +105,8 @@ class GroupUpdate:
             own: torch.Tensor = kept.batch["advantages"]
             return own
         if (keep := self.rule.keep) is not None:
-            members = zip(groups, by_group(kept.lengths, self.group_size), strict=True)
+            counted = by_group(_unmasked(kept), self.group_size)
+            members = zip(counted, by_group(kept.lengths, self.group_size), strict=True)
             values = [gfpo_advantages(r, n, keep=keep, by=self.rule.keep_by) for r, n in members]
         return torch.tensor([value for group in values for value in group], device=kept.batch["completion_mask"].device)
 
@@ -137,15 +138,13 @@ class GroupUpdate:
         """Rows that are trained, and what a loss divides by."""
         lengths, size = kept.lengths, self.group_size
         if (keep := self.rule.keep) is not None:
-            groups = zip(by_group(kept.rewards, size), by_group(lengths, size), strict=True)
+            groups = zip(by_group(_unmasked(kept), size), by_group(lengths, size), strict=True)
             members = [gfpo_members(r, n, keep=keep, by=self.rule.keep_by) for r, n in groups]
             chosen = [group * size + member for group, own in enumerate(members) for member in own]
             # Eq. 2 of GFPO divides by the tokens of all members, though the others move nothing
             return chosen or [0], _Divisor(len(lengths), sum(lengths))
         if self.extremes is not None:
-            # TRL can mask truncated completions whole
-            rewards = [reward if length else None for reward, length in zip(kept.rewards, lengths, strict=True)]
-            chosen = select_extremes(rewards, size, *self.extremes)
+            chosen = select_extremes(_unmasked(kept), size, *self.extremes)
             return chosen, _Divisor(len(lengths) // size * sum(self.extremes), sum(lengths[row] for row in chosen))
         return list(range(len(lengths))), _Divisor(None, sum(lengths))
 
@@ -156,6 +155,11 @@ class _Divisor:
 
     rows: int | None
     tokens: int
+
+
+def _unmasked(kept: Scored) -> list[float | None]:
+    """Rewards, none for a completion that TRL masks whole (`mask_truncated_completions`): nothing of it is trained."""
+    return [reward if length else None for reward, length in zip(kept.rewards, kept.lengths, strict=True)]
 
 
 def _nothing(scored: Scored) -> dict[str, Any]:

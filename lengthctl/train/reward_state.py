@@ -35,9 +35,21 @@ class RewardState(TrainerCallback):  # type: ignore[misc]  # transformers is unt
             saved = json.loads((checkpoint / REWARDS_FILE).read_text(encoding="utf-8"))
             for name, part in self._stateful.items():
                 part.load_state_dict(saved[name])
+        self._kept: dict[str, Any] | None = None
+
+    def on_step_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+        """What an interrupted step learns is not kept: a resumed run does that step again."""
+        self._kept = self._states()
+
+    def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+        """The step is done."""
+        self._kept = self._states()
+
+    def _states(self) -> dict[str, Any]:
+        return {name: part.state_dict() for name, part in self._stateful.items()}
 
     def on_save(self, args: Any, state: Any, control: Any, **_: Any) -> None:
         """Write it beside the checkpoint."""
         if self._stateful and state.is_world_process_zero:
             folder = Path(args.output_dir) / f"checkpoint-{state.global_step}"
-            write_json(folder / REWARDS_FILE, {name: part.state_dict() for name, part in self._stateful.items()})
+            write_json(folder / REWARDS_FILE, self._states() if self._kept is None else self._kept)

@@ -263,3 +263,22 @@ def test_the_judge_of_a_config_is_opened_where_a_reward_wants_one(tmp_path: Path
     local = JudgeConfig(backend="vllm", model=ModelConfig(name=str(tmp_path)), engines=2, threads=3)  # type: ignore[call-arg]
     assert judge_cpus(config.model_copy(update={"judge": local})) == 6
     assert not said
+
+
+def test_a_closed_room_interrupts_a_judge_at_work() -> None:
+    """Else its thread would go on in engines that are being closed."""
+    interrupt, started = threading.Event(), threading.Event()
+
+    class Busy:
+        def judge(self, items: Any, tick: Any = None) -> Any:
+            started.set()
+            assert interrupt.wait(20)
+            raise RuntimeError("interrupted")
+
+    before = set(threading.enumerate())
+    room = JudgeRoom(Busy(), interrupt=interrupt, say=lambda line: None)  # type: ignore[arg-type]
+    room.begin([Pair("q", "x", "y")])
+    assert started.wait(20)
+    room.close()
+    assert interrupt.is_set()
+    assert set(threading.enumerate()) == before

@@ -133,3 +133,11 @@ def test_other_prompts_fill_the_step() -> None:
     assert found.advantages == {2: -0.25, 3: 0.25, 4: 0.5, 5: -0.5}
     assert found.batch["num_items_in_batch"] == 22
     assert found.metrics["groups/trained"] == 2
+
+
+def test_a_completion_that_trl_masks_whole_is_not_the_shortest() -> None:
+    scored = small_scored([0.0, 1.0, 0.0, 1.0], [9, 4, 7, 3])
+    scored.batch["completion_mask"][[0, 2]] = 0  # trainer.mask_truncated_completions
+    found = update(scored, group_size=4, keep=2)
+    assert sorted(found.advantages) == [1, 3]
+    assert int(found.batch["completion_mask"].sum()) == 7

@@ -155,3 +155,11 @@ def test_notes_say_what_differs_and_what_was_overruled() -> None:
     assert "scale_rewards is left out" in next(preset_notes({**recipe, "trainer": {}}))
     recipe["rewards"] = [REWARD]
     assert "rewards without accuracy, overlong" in next(preset_notes(recipe))
+
+
+@pytest.mark.parametrize("own", [{"advantage": {"baseline": "leave_one_out"}}, {"survivor_decay": 0.9}])
+@pytest.mark.parametrize("preset", ["grpo", "dapo"])
+def test_an_estimator_of_the_recipe_stays(tmp_path: Path, preset: str, own: dict[str, Any]) -> None:
+    """And the preset's `scale_rewards`, which would have no effect, is left out."""
+    config = load(tmp_path, {"train": {"preset": preset, **own}, "rewards": [{"name": "accuracy"}]})
+    assert "scale_rewards" not in config.trainer

@@ -72,3 +72,20 @@ def test_the_newest_whole_checkpoint_counts(tmp_path: Path) -> None:
     assert last_checkpoint(tmp_path, {"tail": 9}) == tmp_path / "checkpoint-10"
     assert last_checkpoint(tmp_path, {"tail": 11}) == tmp_path / "checkpoint-10"
     assert last_checkpoint(tmp_path, {"other": 9}) == tmp_path / "checkpoint-8"
+
+
+def test_an_interrupted_step_is_learned_once(tmp_path: Path) -> None:
+    reward = combined()
+    keep = RewardState(reward)
+    folder = tmp_path / "checkpoint-1"
+    folder.mkdir()
+    args, state = SimpleNamespace(output_dir=tmp_path), SimpleNamespace(global_step=1, is_world_process_zero=True)
+    for _ in range(2):  # the second step is interrupted after its reward, before its update
+        keep.on_step_begin(args, state, None)
+        reward(["a b"])
+        if reward.parts[0].reward.asked == 1:  # type: ignore[attr-defined]
+            keep.on_step_end(args, state, None)
+    keep.on_save(args, state, None)
+    resumed = combined()
+    RewardState(resumed, folder)
+    assert resumed.parts[0].reward.asked == 1  # type: ignore[attr-defined]
