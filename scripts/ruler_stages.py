@@ -85,7 +85,9 @@ def evaluate(out: Path, given: argparse.Namespace) -> None:
     summary = json.loads((folder / "summary.json").read_text())
     for side, found in summary["subjects"].items():
         rates = " ".join(f"{key} {100 * found['overall'][key]['value']:.1f} %" for key in ("pm", "fm"))
-        print(f"{Path(side).name}: {rates}")
+        own = found.get("own_token")
+        kept = f", {100 * own['fm']['value']:.1f} % in the FM band of their own token" if own is not None else ""
+        print(f"{Path(side).name}: {rates}{kept}")
 
 
 STAGE = dict(zip(STAGES, (texts, data, sft, vanilla, rl, dpo, evaluate), strict=True))

@@ -16,6 +16,7 @@ from lengthctl.decode.control import Control
 from lengthctl.decode.run import check_abilities, check_targets
 from lengthctl.evaluate.environment import environment
 from lengthctl.evaluate.length_table import write_lengths
+from lengthctl.evaluate.own_tokens import own_token_summary
 from lengthctl.models import LoadedTokenizer, load_tokenizer
 from lengthctl.pipelines.drawing import conversation_tokens
 from lengthctl.pipelines.held_out import HeldOut, Measured, held_out_tasks, length_prompts
@@ -46,6 +47,7 @@ class _Found:
     samples: dict[str, list[Sample]] = field(default_factory=dict)
     answers: dict[str, list[Answered]] = field(default_factory=dict)
     seconds: dict[str, float] = field(default_factory=dict)
+    own_tokens: dict[str, dict[str, Any] | None] = field(default_factory=dict)
 
     def of(self, name: str) -> Measured:
         """All of a side."""
@@ -111,6 +113,9 @@ def run_evaluation(subjects: Sequence[Subject], narrator: Narrator, *, out: Path
     summary = _summary(subjects, found, narrator)
     for name, facts in judged.items():
         summary["subjects"][name].update(facts)
+    for name, own in found.own_tokens.items():
+        if own is not None:
+            summary["subjects"][name]["own_token"] = own
     if first.evaluate.likelihood and held_out.prompts:
         with narrator.stage("likelihood"):
             files = {} if out is None else {s.name: out / _likelihood_file(s.name) for s in subjects}
@@ -171,6 +176,10 @@ def _sample_subject(
             found.samples[name] = sample_prompts(
                 subject.config, backend, tokenizer, held_out.prompts, narrator, name, spec=spec, journal=journal
             )
+        if tokenizer is not None and tokenizer.mlt is not None:
+            rows = [sample.row for sample in found.samples[name]]
+            table, seed = tokenizer.mlt.table, subject.config.run.seed
+            found.own_tokens[name] = own_token_summary(rows, table, seed, tokenizer.tokenizer)
         if is_whole:  # of one that was interrupted only the rest is known
             found.seconds[name] = time.monotonic() - started
     if held_out.problems and control.refuses(None) is None:
