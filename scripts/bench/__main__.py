@@ -1,6 +1,6 @@
 """All speed ratios in one run, into one file.
 
-Command: make bench   (two CPU cores: about 45 minutes; or: python scripts/bench [OUT.json])
+Command: make bench   (two CPU cores: about 50 minutes; or: python scripts/bench [OUT.json])
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import tempfile
 from pathlib import Path
 
 HERE = Path(__file__).parent
-PARTS = ("scoring", "makespan", "update", "batching", "engines", "step")
+PARTS = ("scoring", "makespan", "update", "batching", "judge", "engines", "step")
 """From the quickest to the slowest; each in a process of its own, so that none finds the other's threads or memory."""
 
 
