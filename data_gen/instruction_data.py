@@ -73,7 +73,7 @@ class Instructions:
         Raises:
             DataError: the source is missing or torn, has columns of no known shape, no row, or none with a completion.
         """
-        self.dropped = Counter()
+        self.dropped.clear()
         found = 0
         for where, row in self._rows.read():
             made = self._rows.parse(row, where)

@@ -61,18 +61,16 @@ class WithOpenings(Instructions):
     def __init__(self, rows: Instructions, table: MltTable, tokenizer: Encoder | None = None) -> None:
         self.source = rows.source
         self._whole, self._table, self._tokenizer = rows, table, tokenizer
-        self.dropped = rows.dropped
+        self.dropped = rows.dropped  # counted there
 
     def __iter__(self) -> Iterator[Instruction]:
         """As `Instructions.__iter__`."""
         for row in self._whole:
-            self.dropped = self._whole.dropped
             yield row
             text = split_text(row.completion, self._table).text.strip()
             for name, part in openings(text, self._table, self._tokenizer).items():
                 if part != text or unfinished(text, row.finish):  # else it is the row itself
                     yield replace(row, id=f"{row.id}#{name}", completion=part, finish=FinishReason.CLOSED)
-        self.dropped = self._whole.dropped
 
 
 def with_openings(texts: Iterable[Text], table: MltTable, tokenizer: Encoder | None = None) -> Iterator[Text]:

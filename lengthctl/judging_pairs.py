@@ -15,7 +15,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from lengthctl.judging import cut_note, fill_in, harmless, mark_of, own_words
+from lengthctl.judged_text import cut_note, fill_in, harmless, mark_of, own_words
 
 __all__ = [
     "HIGHEST_SCORE",

@@ -16,6 +16,7 @@ __all__ = [
     "SeedPrompt",
     "build_length_prompts",
     "describe_target",
+    "draw_wording",
     "name_unit",
     "stable_hash",
     "word_length",
@@ -104,13 +105,18 @@ def build_length_prompts(
     prompts = []
     for item in seeds:
         for target in targets:
-            wording = stable_hash(f"{seed}|{item.id}|{target.label}") % len(forms)
+            wording = draw_wording(forms, seed, item.id, target)
             messages = word_length(item.messages, target, forms[wording])
             key = f"{item.id}|{target.label}"
             prompts.append(
                 LengthPrompt(key, item.id, messages, target, wording, item.topic, item.columns, item.messages)
             )
     return prompts
+
+
+def draw_wording(forms: Sequence[str], seed: int, seed_id: str, target: Target) -> int:
+    """The number of the form in which a request asks for a target: by a hash, so it does not depend on the others."""
+    return stable_hash(f"{seed}|{seed_id}|{target.label}") % len(forms)
 
 
 def word_length(messages: Sequence[Message], target: Target, wording: str) -> tuple[Message, ...]:

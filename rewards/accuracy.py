@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal
 
@@ -39,11 +40,17 @@ class AccuracyReward:
         Raises:
             ValueError: the column `answer` is missing.
         """
+        return [None if value is None else float(value) for value in self.correct(completions, columns)]
+
+    def correct(self, completions: Completions, columns: Mapping[str, Any]) -> list[bool | None]:
+        """Which completions are right, by the answer that this reward looks at; None for a row without one.
+
+        Raises:
+            ValueError: the column `answer` is missing.
+        """
         if self.answer == "last_number":
-            right = check_answers([last_number(text_of(completion)) for completion in completions], columns)
-        else:
-            right = correct_column(completions, columns)
-        return [None if value is None else float(value) for value in right]
+            return check_answers([last_number(text_of(completion)) for completion in completions], columns)
+        return correct_column(completions, columns)
 
 
 def last_number(text: str) -> str | None:

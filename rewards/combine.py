@@ -9,6 +9,7 @@ from typing import Any, Protocol
 from lengthctl.length import Encoder, Target, count_length
 from lengthctl.rewards.build import Reward, build_reward
 from lengthctl.rewards.completions import Completions, text_of
+from lengthctl.rewards.correctness import correct_column
 from lengthctl.rewards.graded import is_evaluation
 from lengthctl.rewards.multiplier import Multiplier
 from lengthctl.rewards.part import Part, Role
@@ -91,6 +92,16 @@ class Combined:
         """
         given = {"tokenizer": self.tokenizer, **columns}
         return {part.name: part.values(completions, given) for part in self.parts}
+
+    def correct(self, completions: Completions, columns: Mapping[str, Any]) -> list[bool | None]:
+        """Which completions are right: by the answers that the first part which checks some in its own way (`correct`)
+        looks at, else by the marked ones. None for a row without a reference answer.
+
+        Raises:
+            ValueError: answers cannot be checked.
+        """
+        ways = (part.reward.correct for part in self.parts if hasattr(part.reward, "correct"))
+        return list(next(ways, correct_column)(completions, columns))
 
     def is_spent(self, text: str, target: Target) -> bool:
         """Nothing that the text goes on with can lift its value from the least.

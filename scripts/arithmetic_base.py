@@ -8,10 +8,11 @@ problems that no training task is among. What is done is not done again.
 from __future__ import annotations
 
 import json
-import subprocess
 import sys
 from pathlib import Path
 from typing import Any
+
+from verbs import lengthctl
 
 from lengthctl.data_gen.checkable import Verbosity
 
@@ -46,10 +47,6 @@ def main() -> None:
 def _short(side: dict[str, Any]) -> dict[str, Any]:
     levels = {"overall": side["overall"], **side["by_difficulty"]}
     return {label: {key: level[key] for key in KEPT} for label, level in levels.items()}
-
-
-def lengthctl(folder: Path, *args: str) -> None:
-    subprocess.run([sys.executable, "-m", "lengthctl", *args], cwd=folder, check=True)
 
 
 if __name__ == "__main__":

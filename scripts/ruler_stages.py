@@ -14,9 +14,9 @@ from __future__ import annotations
 
 import argparse
 import json
-import subprocess
-import sys
 from pathlib import Path
+
+from verbs import lengthctl
 
 BASE = "smollm2-135m-instruct"
 STAGES = ("texts", "data", "sft", "vanilla", "rl", "dpo", "eval")
@@ -56,7 +56,7 @@ def sft(out: Path, given: argparse.Namespace) -> None:
 def vanilla(out: Path, given: argparse.Namespace) -> None:
     """The same rows and settings without tokens: what the texts alone do."""
     rows = f"data.source={out / 'data' / 'vanilla.jsonl'}"
-    train(out, given, "ruler", "vanilla", rows, "data.mlt=null", *given.sft)
+    train(out, given, "ruler", "vanilla", rows, *given.sft, "data.mlt=null")
 
 
 def rl(out: Path, given: argparse.Namespace) -> None:
@@ -109,13 +109,6 @@ def train(out: Path, given: argparse.Namespace, recipe: str, stage: str, *option
 def tuned(out: Path, given: argparse.Namespace, stage: str) -> Path:
     """Folder of a stage's run."""
     return out / f"{stage}-{given.seed}"
-
-
-def lengthctl(folder: Path, *args: str) -> None:
-    """Run a command; what it failed with, it has said."""
-    code = subprocess.run([sys.executable, "-m", "lengthctl", *args], cwd=folder).returncode
-    if code:
-        sys.exit(code)
 
 
 def _arguments() -> argparse.Namespace:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import ClassVar
 
 from lengthctl.config import read_table
 from lengthctl.decode.control import Context, Draw, Steps, Task, needs_a_length, outcome_of
 from lengthctl.length import Target
 from lengthctl.mlt import mark_request
+from lengthctl.mlt_table import MltTable
 from lengthctl.registry import register
 from lengthctl.rollout.backend import Ability
 
@@ -31,14 +33,19 @@ class MetaLengthMarker:
     needs: ClassVar[frozenset[Ability]] = frozenset()
 
     def __post_init__(self) -> None:
-        read_table(self.table)
+        _ = self.tokens
+
+    @cached_property
+    def tokens(self) -> MltTable:
+        """The table, read once."""
+        return read_table(self.table)
 
     def refuses(self, target: Target | None) -> str | None:
         """No target, or one that the table has no token for."""
         if target is None:
             return needs_a_length(target)
         try:
-            read_table(self.table).token_for_target(target)
+            self.tokens.token_for_target(target)
         except ValueError as error:
             return f"has no token ({error})"
         return None
@@ -50,6 +57,6 @@ class MetaLengthMarker:
     def steps(self, task: Task, context: Context) -> Steps:
         """See the class."""
         assert task.target is not None
-        token = read_table(self.table).token_for_target(task.target)
+        token = self.tokens.token_for_target(task.target)
         (completion,) = yield [Draw(mark_request(task.request or task.messages, token), context.sampling)]
         return outcome_of(completion)

@@ -12,7 +12,7 @@ from lengthctl.errors import DataError
 from lengthctl.length import Target
 from lengthctl.levels import ask_level
 from lengthctl.problem_sources import Problem, ask_problem, load_problems
-from lengthctl.prompts import WORDINGS, Message, stable_hash, word_length
+from lengthctl.prompts import WORDINGS, Message, draw_wording, word_length
 
 if TYPE_CHECKING:
     from lengthctl.config import Config
@@ -64,8 +64,7 @@ def asked_messages(
         messages = ask_level(messages, ask.level)
     if ask.target is not None:
         forms = tuple(wordings) if wordings else WORDINGS
-        form = forms[stable_hash(f"{seed}|{problem.id}|{ask.target.label}") % len(forms)]
-        messages = word_length(messages, ask.target, form)
+        messages = word_length(messages, ask.target, forms[draw_wording(forms, seed, problem.id, ask.target)])
     return messages
 
 

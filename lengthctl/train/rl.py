@@ -23,10 +23,7 @@ from lengthctl.config.advantage import AdvantageConfig
 from lengthctl.errors import RewardError
 from lengthctl.length import Target
 from lengthctl.records import FinishReason
-from lengthctl.rewards.accuracy import AccuracyReward, last_number
 from lengthctl.rewards.combine import Combined
-from lengthctl.rewards.completions import text_of
-from lengthctl.rewards.correctness import check_answers, correct_column
 from lengthctl.train.batching import loss_share, plan_update, take_rows
 from lengthctl.train.diagnosis import ratio_quantiles
 from lengthctl.train.epoch_sampler import EpochSampler
@@ -111,11 +108,9 @@ class LengthTrainer(GRPOTrainer):  # type: ignore[misc]  # TRL is untyped
         self._forward_batch: dict[str, Any] | None = None
         self._own_rewards: list[float | None] = []
         self._own_correct: list[bool | None] | None = None
+        self._reward = reward
         graded = any("answer" in getattr(part.reward, "columns", ()) for part in reward.parts)
         self._checks_answers = graded or self._update.rule.filter == "correct"
-        self._by_last_number = any(
-            isinstance(part.reward, AccuracyReward) and part.reward.answer == "last_number" for part in reward.parts
-        )
         self._told_empty = False
         self._normaliser_rows: int | None = None
         self.packing_obstacle = self._prepare_packing() if share_prompts else "train.share_prompts is off"
@@ -250,12 +245,21 @@ class LengthTrainer(GRPOTrainer):  # type: ignore[misc]  # TRL is untyped
         with named_wait(f"the rewards ({self.reward_func_names[0]}){others}", self._say):
             rewards: torch.Tensor = super()._calculate_rewards(inputs, prompts, completions, completion_ids_list)
             if self._checks_answers:
-                self._own_correct = _correct(inputs, prompts, completions, by_last_number=self._by_last_number)
+                self._own_correct = self._correct(inputs, prompts, completions)
         start = rank() * len(done)
         own = rewards[start : start + len(done), 0].tolist()
         self._own_rewards = [None if math.isnan(value) else value for value in own]
         self._step_log.add(inputs, done, self._own_rewards, self._own_correct, self._pending_extra_logs)
         return rewards
+
+    def _correct(self, rows: Sequence[Row], prompts: Sequence[Any], completions: Sequence[Any]) -> list[bool | None]:
+        """Which completions are right; None for one that failed or whose row has no answer."""
+        columns = {**{name: [row.get(name) for row in rows] for name in rows[0]}, "prompts": prompts}
+        try:
+            right = self._reward.correct(completions, columns)
+        except ValueError as error:
+            raise RewardError(f"the answers cannot be checked: {error}") from error
+        return [None if row["is_failed"] else value for row, value in zip(rows, right, strict=True)]
 
     def _prepare_inputs(self, generation_batch: Any) -> dict[str, Any]:
         """A micro-batch made by `training_step` passes through."""
@@ -343,18 +347,3 @@ class LengthTrainer(GRPOTrainer):  # type: ignore[misc]  # TRL is untyped
 
 def _targets(rows: Sequence[dict[str, Any]]) -> list[Target | None]:
     return [Target.parse(row["target"]) if row.get("target") else None for row in rows]
-
-
-def _correct(
-    rows: Sequence[Row], prompts: Sequence[Any], completions: Sequence[Any], *, by_last_number: bool = False
-) -> list[bool | None]:
-    """Which completions are right; None for one that failed or whose row has no answer."""
-    columns = {**{name: [row.get(name) for row in rows] for name in rows[0]}, "prompts": prompts}
-    try:
-        if by_last_number:  # as the reward `accuracy` is told to look
-            right = check_answers([last_number(text_of(completion)) for completion in completions], columns)
-        else:
-            right = correct_column(completions, columns)
-    except ValueError as error:
-        raise RewardError(f"the answers cannot be checked: {error}") from error
-    return [None if row["is_failed"] else value for row, value in zip(rows, right, strict=True)]

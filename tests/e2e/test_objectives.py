@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from stop_after_saving import StopAfterSaving
 from tiny_trainer import EOS, make_trainer, numbers
-from transformers import TrainerCallback
 
 from lengthctl.config.advantage import AdvantageConfig
 from lengthctl.config.presets import find_preset
@@ -193,17 +193,6 @@ def test_other_prompts_take_the_place_of_silent_ones(tmp_path: Path) -> None:
         trainer.processing_class.apply_chat_template(p, add_generation_prompt=True)["input_ids"] for p in shown
     ] == [list(ids) for ids in first[-1][::4]]
     assert all(row["completions/max_length"] <= 25 for row in logs)
-
-
-class StopAfterSaving(TrainerCallback):
-    """Ctrl-C once the checkpoint of a step is written."""
-
-    def __init__(self, step: int) -> None:
-        self.step = step
-
-    def on_save(self, args: Any, state: Any, control: Any, **_: Any) -> None:
-        if state.global_step == self.step:
-            raise KeyboardInterrupt
 
 
 def test_a_resumed_run_draws_the_same_prompts_anew(tmp_path: Path) -> None:

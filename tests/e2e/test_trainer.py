@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from stop_after_saving import StopAfterSaving
 from tiny_trainer import make_trainer, numbers
-from transformers import TrainerCallback
 
 from lengthctl.records import Completion, FinishReason
 
@@ -78,17 +78,6 @@ def test_survivor_advantages_stand_at_their_tokens(tmp_path: Path) -> None:
         for row, own in enumerate(expected, start):
             assert batch["advantages"][row, : lengths[row]].tolist() == pytest.approx(own, abs=1e-6)
             assert not batch["advantages"][row, lengths[row] :].any()
-
-
-class StopAfterSaving(TrainerCallback):
-    """Ctrl-C once the checkpoint of a step is written."""
-
-    def __init__(self, step: int) -> None:
-        self.step = step
-
-    def on_save(self, args: Any, state: Any, control: Any, **_: Any) -> None:
-        if state.global_step == self.step:
-            raise KeyboardInterrupt
 
 
 @pytest.mark.parametrize("stops", [(1,), (2, 3), (4,)])
