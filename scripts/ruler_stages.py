@@ -56,7 +56,7 @@ def sft(out: Path, given: argparse.Namespace) -> None:
 def vanilla(out: Path, given: argparse.Namespace) -> None:
     """The same rows and settings without tokens: what the texts alone do."""
     rows = f"data.source={out / 'data' / 'vanilla.jsonl'}"
-    train(out, given, "ruler", "vanilla", rows, *given.sft, "data.mlt=null")
+    train(out, given, "ruler", "vanilla", rows, *given.sft, "data.mlt=null", "train.mlt_rate=1")
 
 
 def rl(out: Path, given: argparse.Namespace) -> None:

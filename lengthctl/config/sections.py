@@ -120,6 +120,9 @@ class TrainConfig(Section):
     (arXiv 2408.07055) found the former needed for long outputs."""
     mlt_weight: float = Field(1.0, ge=0)
     """Of `sft`: weight of the loss on a meta length token, beside 1 for the others; 0 leaves it to be given."""
+    mlt_rate: float = Field(1.0, gt=0)
+    """Of `sft`: how many times `trainer.learning_rate` the rows of meta length tokens learn with. They begin as near
+    neighbours, and at the rate of the rest need many steps to come apart (ours)."""
     end_weight: float = Field(1.0, gt=0)
     """Of `sft`: weight of the loss where a text could end, on the tokens behind whole sentences and on the stop token,
     beside 1 for the others. There the length is decided: above 1 it is learned with fewer texts (ours)."""

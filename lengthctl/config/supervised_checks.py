@@ -12,7 +12,8 @@ __all__ = ["longest_piece", "supervised_problems"]
 
 _SHARED = {"method", "release_memory", "average_last"}
 _BATCHES = {"batching", "batch_tokens", "curriculum", "micro_batch_tokens"}
-_USED = {"sft": _SHARED | _BATCHES | {"hyperfit", "loss_weighting", "mlt_weight", "end_weight"}, "dpo": _SHARED}
+_WEIGHTS = {"loss_weighting", "mlt_weight", "mlt_rate", "end_weight"}
+_USED = {"sft": _SHARED | _BATCHES | _WEIGHTS | {"hyperfit"}, "dpo": _SHARED}
 
 
 def supervised_problems(config: Config) -> Iterator[Problem]:
@@ -66,6 +67,8 @@ def _sft(config: Config) -> Iterator[Problem]:
         yield Problem("trainer.gradient_accumulation_steps", f"needs to be 1 with train.method = sft: {remedy}")
     if config.data is not None and config.data.mlt is None and train.mlt_weight != 1.0:
         yield Problem("train.mlt_weight", "has no effect without data.mlt")
+    if config.data is not None and config.data.mlt is None and train.mlt_rate != 1.0:
+        yield Problem("train.mlt_rate", "has no effect without data.mlt")
     if config.data is not None and config.data.form == "text" and train.end_weight != 1.0:
         yield Problem("train.end_weight", "has no effect with data.form = text")
 

@@ -96,6 +96,7 @@ def _supervised(config: Config, run: RunFolder, say: Callable[[str], None]) -> P
             batch_tokens=config.train.batch_tokens,
             curriculum=config.train.curriculum if config.data is not None and config.data.pieces else None,
             micro_batch_tokens=config.train.micro_batch_tokens,
+            mlt_rate=config.train.mlt_rate,
         )
         if config.train.batching == "packed" and trainer.packing_obstacle is not None:
             say(f"rows are padded: {trainer.packing_obstacle}")

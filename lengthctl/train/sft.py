@@ -22,6 +22,7 @@ from lengthctl.train.bucket_batches import BucketBatches
 from lengthctl.train.curriculum_batches import CurriculumBatches
 from lengthctl.train.decomposition import Curriculum
 from lengthctl.train.packed_head import add_packed_head, batch_logprobs, packing_obstacle
+from lengthctl.train.row_rate import hasten_rows
 from lengthctl.train.supervised_rows import CompletionCollator
 
 __all__ = ["LengthSFTTrainer"]
@@ -39,6 +40,7 @@ class LengthSFTTrainer(SFTTrainer):  # type: ignore[misc]  # TRL is untyped
         batch_tokens: of `buckets`.
         curriculum: of `buckets`, where rows are pieces of raw text (`decompose`).
         micro_batch_tokens: tokens of one forward; None takes a step whole.
+        mlt_rate: see `TrainConfig.mlt_rate`.
         trl: the rest, as TRL's trainer takes it; `args.dataset_kwargs` says that rows are made already.
     """
 
@@ -50,10 +52,11 @@ class LengthSFTTrainer(SFTTrainer):  # type: ignore[misc]  # TRL is untyped
         batch_tokens: int = 8192,
         curriculum: Curriculum | None = None,
         micro_batch_tokens: int | None = None,
+        mlt_rate: float = 1.0,
         **trl: Any,
     ) -> None:
+        self._lead_ids, self._mlt_rate = collator.lead_ids, mlt_rate
         super().__init__(data_collator=collator, **trl)
-        self._lead_ids = collator.lead_ids
         self._batching, self._batch_tokens, self._curriculum = batching, batch_tokens, curriculum
         self._micro_batch_tokens = micro_batch_tokens
         self.packing_obstacle = self._prepare_packing() if batching == "packed" else f"train.batching is {batching}"
@@ -65,6 +68,13 @@ class LengthSFTTrainer(SFTTrainer):  # type: ignore[misc]  # TRL is untyped
         model = self.model
         add_packed_head(model.get_base_model() if hasattr(model, "peft_config") else model, 1.0)
         return packing_obstacle(model, 1.0)
+
+    def create_optimizer(self, *given: Any) -> Any:
+        """TRL's, in which the rows of meta length tokens have their own rate."""
+        optimizer = super().create_optimizer(*given)
+        if self._lead_ids and self._mlt_rate != 1:
+            hasten_rows(optimizer, self.accelerator.unwrap_model(self.model), sorted(self._lead_ids), self._mlt_rate)
+        return optimizer
 
     def get_train_dataloader(self) -> Any:
         """Of `buckets`: batches of equal tokens and near-equal lengths; else TRL's own."""
