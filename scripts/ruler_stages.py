@@ -35,8 +35,8 @@ def main() -> None:
 def texts(out: Path, given: argparse.Namespace) -> None:
     """One answer a prompt, long enough to have openings of all lengths."""
     command = ["gen", "--in", str(given.prompts.resolve()), "--words", "200", "--control", "plain"]
-    options = ["--temperature", "0.7", "--max-tokens", "320", "--seed", "42", "--out", str(out / "texts.jsonl")]
-    lengthctl(out, *command, *options)
+    options = ["--temperature", "0.7", "--max-tokens", str(given.tokens), "--seed", "42"]
+    lengthctl(out, *command, *options, "--out", str(out / "texts.jsonl"))
 
 
 def data(out: Path, given: argparse.Namespace) -> None:
@@ -118,6 +118,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--eval", type=Path, help="JSONL with held-out prompts; default: the built-in ones")
     parser.add_argument("--name", default="", help="of the evaluation, where there are several")
     parser.add_argument("--seed", type=int, default=42, help="of training and of the evaluation")
+    parser.add_argument("--tokens", type=int, default=320, help="limit of a text of the model's own")
     parser.add_argument("--cap", type=int, default=500, help="rows of a token at most")
     parser.add_argument("--temperature", type=float, default=0.0, help="of the evaluation; Ruler's is 0")
     parser.add_argument("--only", nargs="+", choices=STAGES, default=list(STAGES))

@@ -10,13 +10,12 @@ from typing import TYPE_CHECKING, Any
 from lengthctl.evaluate.metrics import summarise
 from lengthctl.models import load_tokenizer
 from lengthctl.pipelines.evaluation import untouched
-from lengthctl.pipelines.held_out import HeldOut, Measured, answers_file, keep_answers, measure
+from lengthctl.pipelines.held_out import HeldOut, Measured, answers_file, keep_as, measure, samples_file
 from lengthctl.pipelines.problem_bench import read_answers
 from lengthctl.pipelines.problem_results import summarise_answers
-from lengthctl.pipelines.sampling import Sample, asking_control, write_samples
+from lengthctl.pipelines.sampling import Sample, asking_control
 from lengthctl.prompts import LengthPrompt
 from lengthctl.records import read_records
-from lengthctl.rundir import write_atomic
 from lengthctl.scoring import Scored
 
 if TYPE_CHECKING:
@@ -42,7 +41,7 @@ class Before:
 
 def is_measured(run: RunFolder, held_out: HeldOut) -> bool:
     """The untouched model was measured before the run was interrupted."""
-    needed = [_samples_file(run)] if held_out.prompts else []
+    needed = [samples_file(run, "before")] if held_out.prompts else []
     needed += [answers_file(run, "before")] if held_out.problems else []
     return all(path.is_file() for path in needed)
 
@@ -67,26 +66,22 @@ def evaluate_before(
     results = {name: _variant(variant, run, pool, held_out, narrator, name) for name, variant in variants.items()}
     summaries = {name: _summary(found, config.run.seed) for name, found in results.items()}
     best = min(summaries, key=lambda name: _fault(summaries[name]))
-    if held_out.prompts:
-        write_atomic(_samples_file(run), _samples_file(run, f".{best}").read_text(encoding="utf-8"))
-    keep_answers(run, "before", answers_file(run, f"before.{best}"))
+    keep_as(run, f"before.{best}", "before")
     return Before(results[best], results[list(variants)[-1]], {"chosen": best, **summaries})
 
 
 def _variant(
     config: Config, run: RunFolder, pool: RolloutPool | None, held_out: HeldOut, narrator: Narrator, name: str
 ) -> Measured:
-    samples, answers = _samples_file(run, f".{name}"), answers_file(run, f"before.{name}")
-    known = _read_samples(samples, held_out.prompts) if samples.is_file() else []
+    moment = f"before.{name}"
     if pool is None:
-        problems = held_out.problems
-        return Measured(known, read_answers(config, problems, held_out.asks, answers) if problems else [])
-    owed = HeldOut([] if known else held_out.prompts, held_out.problems, held_out.asks)
+        prompts, problems = held_out.prompts, held_out.problems
+        return Measured(
+            _read_samples(samples_file(run, moment), prompts) if prompts else [],
+            read_answers(config, problems, held_out.asks, answers_file(run, moment)) if problems else [],
+        )
     tokenizer, title, spec = load_tokenizer(config.model), f"before ({name})", asking_control(config)
-    found = measure(config, pool, tokenizer, owed, narrator, title, spec=spec, journal=answers)
-    if found.samples:
-        write_samples(samples, found.samples)
-    return Measured(known or found.samples, found.answers)
+    return measure(config, run, pool, tokenizer, held_out, narrator, title, spec=spec, moment=moment)
 
 
 def _summary(found: Measured, seed: int) -> dict[str, Any]:
@@ -99,10 +94,6 @@ def _fault(summary: Mapping[str, Any]) -> float:
     if "overall" in summary:
         return float(summary["overall"]["mean_abs_relative_deviation"]["value"])
     return -float(summary["problems"]["overall"]["accuracy"]["value"])
-
-
-def _samples_file(run: RunFolder, variant: str = "") -> Path:
-    return run.path / "samples" / f"before{variant}.jsonl"
 
 
 def _read_samples(path: Path, prompts: Sequence[LengthPrompt]) -> list[Sample]:

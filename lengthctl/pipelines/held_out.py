@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from lengthctl.decode.build import parse_control
 from lengthctl.decode.control import Task
 from lengthctl.models import LoadedTokenizer
 from lengthctl.pipelines.problem_bench import Answered, answer_problems, problem_tasks
 from lengthctl.pipelines.problem_prompts import PLAIN, Ask, evaluation_problems, problem_asks
-from lengthctl.pipelines.sampling import Sample, prompt_tasks, sample_prompts, write_samples
+from lengthctl.pipelines.sampling import Sample, prompt_tasks, sample_prompts
 from lengthctl.pipelines.suites import evaluation_prompts
 from lengthctl.problem_sources import Problem
 from lengthctl.prompts import LengthPrompt
@@ -29,11 +29,12 @@ __all__ = [
     "Measured",
     "answers_file",
     "held_out_tasks",
-    "keep_answers",
+    "keep_as",
     "length_prompts",
     "load_held_out",
     "measure",
     "measure_after",
+    "samples_file",
 ]
 
 
@@ -86,6 +87,7 @@ def held_out_tasks(config: Config, held_out: HeldOut) -> list[Task]:
 
 def measure(
     config: Config,
+    run: RunFolder,
     backend: Backend,
     tokenizer: LoadedTokenizer,
     held_out: HeldOut,
@@ -93,28 +95,34 @@ def measure(
     title: str,
     *,
     spec: str,
-    journal: Path,
+    moment: str,
+    source: Sequence[Any] | None = None,
 ) -> Measured:
-    """Everything that is held out, under a control.
+    """Everything that is held out, under a control. Each text is kept as it comes, and not drawn again.
 
     Args:
         config: `evaluate`, `model`, `rollout`, `prompts.wordings` and `run.seed` are read.
+        run: where they are kept.
         backend: generates.
         tokenizer: of the model.
         held_out: what is asked.
         narrator: shows progress.
         title: what the progress line says.
         spec: how lengths are controlled, as `parse_control` takes it.
-        journal: keeps each answer to a problem as it comes; what it holds is not drawn again.
+        moment: of the run, by which its files are named.
+        source: what tells the model from others, where its files do not.
 
     Raises:
         ConfigError: the backend cannot carry out the control.
         DataError: everything failed.
-        RunFolderError: the journal is of other settings.
+        RunFolderError: texts of the moment are there that were drawn with other settings.
     """
     samples: list[Sample] = []
     if held_out.prompts:
-        samples = sample_prompts(config, backend, tokenizer, held_out.prompts, narrator, title, spec=spec)
+        file, prompts = samples_file(run, moment), held_out.prompts
+        samples = sample_prompts(
+            config, backend, tokenizer, prompts, narrator, title, spec=spec, journal=file, source=source
+        )
     answers: list[Answered] = []
     if held_out.problems:
         answers = answer_problems(
@@ -126,7 +134,8 @@ def measure(
             spec,
             narrator,
             asks=held_out.asks,
-            journal=journal,
+            journal=answers_file(run, moment),
+            source=source,
         )
     return Measured(samples, answers)
 
@@ -143,13 +152,18 @@ def measure_after(
     step: int,
 ) -> Measured:
     """The trained model, as `after` in the run folder; `step` is the last one, so that a run which goes on for more
-    steps is measured anew."""
-    journal = answers_file(run, f"after.{step}")
-    found = measure(config, backend, tokenizer, held_out, narrator, "after", spec=spec, journal=journal)
-    if found.samples:
-        write_samples(run.path / "samples" / "after.jsonl", found.samples)
-    keep_answers(run, "after", journal)
+    steps is measured anew, and one that was interrupted here is not."""
+    moment, source = f"after.{step}", ["step", step]  # a resumed run exports its model anew
+    found = measure(
+        config, run, backend, tokenizer, held_out, narrator, "after", spec=spec, moment=moment, source=source
+    )
+    keep_as(run, moment, "after")
     return found
+
+
+def samples_file(run: RunFolder, moment: str) -> Path:
+    """The texts for prompts with a length at a moment of the run."""
+    return run.path / "samples" / f"{moment}.jsonl"
 
 
 def answers_file(run: RunFolder, moment: str) -> Path:
@@ -157,7 +171,8 @@ def answers_file(run: RunFolder, moment: str) -> Path:
     return run.path / "samples" / f"problems.{moment}.jsonl"
 
 
-def keep_answers(run: RunFolder, moment: str, journal: Path) -> None:
-    """A journal, if there is one, as the answers of a moment."""
-    if journal.is_file():
-        write_atomic(answers_file(run, moment), journal.read_text(encoding="utf-8"))
+def keep_as(run: RunFolder, moment: str, name: str) -> None:
+    """What was drawn at a moment, under the name by which it is looked for."""
+    for file in (samples_file, answers_file):
+        if file(run, moment).is_file():
+            write_atomic(file(run, name), file(run, moment).read_text(encoding="utf-8"))

@@ -76,6 +76,7 @@ def answer_problems(
     *,
     asks: Sequence[Ask] = (PLAIN,),
     journal: Path | None = None,
+    source: Sequence[Any] | None = None,
 ) -> list[Answered]:
     """Every problem answered `evaluate.samples` times in each way under a control, and checked; failed requests are
     left out and told.
@@ -89,7 +90,7 @@ def answer_problems(
     sampling = evaluation_sampling(config)
     jobs = {job.task.id: job for job in _jobs(config, problems, asks, config.evaluate.samples)}
     limits = [sampling.temperature, sampling.top_p, sampling.max_tokens]
-    settings = [source_identity(config), limits, config.run.seed, repr(control)]
+    settings = [list(source or source_identity(config)), limits, config.run.seed, repr(control)]
     keys = {
         name: digest(settings, [dict(m) for m in job.task.messages], job.problem.answer) for name, job in jobs.items()
     }

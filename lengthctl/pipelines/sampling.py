@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,9 +17,8 @@ from lengthctl.pipelines.drawing import draw_tasks
 from lengthctl.pipelines.journal import Journal, digest, source_identity
 from lengthctl.prompts import LengthPrompt
 from lengthctl.reasoning import parse_reasoning
-from lengthctl.records import SCHEMA, FinishReason
+from lengthctl.records import FinishReason
 from lengthctl.rollout.backend import Backend, Sampling
-from lengthctl.rundir import write_atomic
 from lengthctl.scoring import Scored, score_text
 from lengthctl.token_rates import ample_limit
 
@@ -37,7 +35,6 @@ __all__ = [
     "prompt_tasks",
     "sample_prompts",
     "with_system_prompt",
-    "write_samples",
 ]
 
 
@@ -116,6 +113,7 @@ def sample_prompts(
     *,
     spec: str = "plain",
     journal: Path | None = None,
+    source: Sequence[Any] | None = None,
 ) -> list[Sample]:
     """`evaluate.samples` texts of every prompt; failed ones are left out and told.
 
@@ -128,6 +126,7 @@ def sample_prompts(
         stage: what the progress line says.
         spec: how lengths are controlled, as `parse_control` takes it.
         journal: file that keeps each record as it comes; what it holds already is not drawn again.
+        source: what tells the model from others; None: its name and files.
 
     Raises:
         ConfigError: the backend cannot carry out the control.
@@ -139,7 +138,7 @@ def sample_prompts(
     sampling, samples = evaluation_sampling(config), config.evaluate.samples
     tasks = prompt_tasks(config, prompts, samples=samples)
     of_task = {task.id: prompt for task, prompt in zip(tasks, _repeated(prompts, samples), strict=True)}
-    keys = _keys(config, tasks, sampling, control)
+    keys = _keys(config, tasks, sampling, control, source or source_identity(config))
     kept = Journal(journal, keys)
 
     def told(task: Task, outcome: Outcome) -> None:
@@ -163,9 +162,11 @@ def sample_prompts(
     return [Sample(of_task[row["id"]], Scored.parse(row), row) for row in rows]
 
 
-def _keys(config: Config, tasks: Sequence[Task], sampling: Sampling, control: Control) -> dict[str, str]:
+def _keys(
+    config: Config, tasks: Sequence[Task], sampling: Sampling, control: Control, source: Sequence[Any]
+) -> dict[str, str]:
     """By task, the digest of all that its record depends on."""
-    settings = [source_identity(config), sampling.temperature, sampling.top_p, config.run.seed, repr(control)]
+    settings = [list(source), sampling.temperature, sampling.top_p, config.run.seed, repr(control)]
 
     def of(task: Task) -> list[Any]:
         target = None if task.target is None else task.target.to_row()
@@ -210,9 +211,3 @@ def _record(task: Task, scored: Scored, outcome: Outcome, spec: str, key: str) -
         **({} if outcome.lead is None else {"mlt": outcome.lead}),
         **origin,
     }
-
-
-def write_samples(path: Path, samples: Sequence[Sample]) -> None:
-    """The records, whole or not at all."""
-    lines = (json.dumps({"schema": SCHEMA, **sample.row}, ensure_ascii=False) + "\n" for sample in samples)
-    write_atomic(path, "".join(lines))

@@ -127,6 +127,34 @@ def test_a_killed_measurement_is_gone_on_with(tmp_path: Path) -> None:
         assert backend.asked == asked
 
 
+def test_texts_of_a_length_are_drawn_once_though_the_model_is_written_anew(tmp_path: Path) -> None:
+    found = Config(
+        prompts=PromptsConfig(targets=[10, 20]),  # type: ignore[call-arg]
+        evaluate=EvaluateConfig(limit=4, samples=1),  # type: ignore[call-arg]
+    )
+    held_out, quiet, run = load_held_out(found), Narrator(quiet=True), RunFolder(tmp_path, None)
+    with pytest.raises(KeyboardInterrupt):
+        evaluate_before(found, run, Solver(careless_text, limit=3), held_out, quiet)  # type: ignore[arg-type]
+    rest = Solver(careless_text)
+    drawn = evaluate_before(found, run, rest, held_out, quiet)  # type: ignore[arg-type]
+    assert rest.asked == 8 - 3
+    read = evaluate_before(found, run, None, held_out, quiet)
+    assert [s.row for s in read.best.samples] == [s.row for s in drawn.best.samples]
+
+    tokenizer, model = load_tokenizer(found.model), tmp_path / "model"
+    trained = found.model_copy(update={"model": found.model.model_copy(update={"name": str(model)})})
+    model.mkdir()
+    for weights, asked in (("first", 8), ("the same, written anew", 0)):
+        (model / "model.safetensors").write_text(weights)
+        backend = Solver(careless_text)
+        measure_after(trained, run, backend, tokenizer, held_out, quiet, spec="plain", step=3)
+        assert backend.asked == asked
+
+
+def careless_text(_: str) -> str:
+    return "One two three four five."
+
+
 def test_lengths_and_problems_are_measured_side_by_side(tmp_path: Path) -> None:
     found = Config(
         prompts=PromptsConfig(targets=[10]),  # type: ignore[call-arg]
