@@ -16,6 +16,7 @@ import argparse
 import json
 from pathlib import Path
 
+import verbs
 from verbs import lengthctl
 
 BASE = "smollm2-135m-instruct"
@@ -96,14 +97,9 @@ STAGE = dict(zip(STAGES, (texts, data, sft, vanilla, rl, dpo, evaluate), strict=
 def train(out: Path, given: argparse.Namespace, recipe: str, stage: str, *options: str) -> None:
     """A training job, or the rest of it."""
     folder = tuned(out, given, stage)
-    if (folder / "summary.json").is_file():
-        return
-    if (folder / "config.resolved.yaml").is_file():
-        lengthctl(out, "train", "--resume", str(folder))
-        return
     named = [f"run.dir={out}", f"run.name={folder.name}", f"run.seed={given.seed}", TARGETS]
     held_out = [f"prompts.source={given.prompts.resolve()}", "evaluate.limit=4"]  # the stage `eval` is what counts
-    lengthctl(out, "train", recipe, *named, *held_out, *options)
+    verbs.train(out, folder, recipe, *named, *held_out, *options)
 
 
 def tuned(out: Path, given: argparse.Namespace, stage: str) -> Path:

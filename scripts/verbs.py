@@ -12,3 +12,13 @@ def lengthctl(folder: Path, *args: str) -> None:
     code = subprocess.run([sys.executable, "-m", "lengthctl", *args], cwd=folder).returncode
     if code:
         sys.exit(code)
+
+
+def train(folder: Path, run: Path, recipe: str, *options: str) -> None:
+    """A training job, the rest of one that was interrupted, or nothing where it is done."""
+    if (run / "summary.json").is_file():
+        return
+    if (run / "config.resolved.yaml").is_file():
+        lengthctl(folder, "train", "--resume", str(run))
+    else:
+        lengthctl(folder, "train", recipe, *options)
