@@ -55,6 +55,42 @@ def test_tied_rows_are_moved_once() -> None:
     )
 
 
+def test_rows_beside_an_adapter_are_its_own_parameter() -> None:
+    from peft import LoraConfig, get_peft_model
+    from transformers import LlamaConfig, LlamaForCausalLM
+
+    from lengthctl.mlt_install import lora_indices
+
+    def after(rate: float | None) -> tuple[dict[str, torch.Tensor], dict[str, torch.Tensor]]:
+        torch.manual_seed(0)
+        shape = LlamaConfig(
+            vocab_size=16,
+            hidden_size=8,
+            intermediate_size=8,
+            num_hidden_layers=1,
+            num_attention_heads=2,
+            num_key_value_heads=2,
+            tie_word_embeddings=True,
+        )
+        base = LlamaForCausalLM(shape)
+        config = LoraConfig(r=2, target_modules=["q_proj"], trainable_token_indices=lora_indices(base, [14, 15]))
+        model = get_peft_model(base, config)
+        optimizer = torch.optim.AdamW([p for p in model.parameters() if p.requires_grad], lr=0.01, weight_decay=0.0)
+        if rate is not None:
+            hasten_rows(optimizer, model, [14, 15], rate)
+        start = {name: p.detach().clone() for name, p in model.named_parameters()}
+        ids = torch.arange(16)[None]
+        model(input_ids=ids, labels=ids).loss.backward()
+        optimizer.step()
+        return start, {name: p.detach() - start[name] for name, p in model.named_parameters() if p.requires_grad}
+
+    (_, slow), (_, quick) = after(None), after(10.0)
+    for name, moved in slow.items():
+        factor = 10.0 if "trainable_tokens" in name else 1.0
+        assert torch.allclose(quick[name], factor * moved, rtol=1e-3, atol=1e-7), name
+    assert any("trainable_tokens" in name and moved.any() for name, moved in slow.items())
+
+
 def test_frozen_rows_are_refused() -> None:
     model = Tiny(True).requires_grad_(False)
     with pytest.raises(ValueError, match="none of the rows is trained"):
