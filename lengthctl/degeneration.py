@@ -5,9 +5,9 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from itertools import pairwise
+from itertools import compress, pairwise, repeat
 
 __all__ = [
     "TextSigns",
@@ -27,6 +27,8 @@ _SENTENCE_MARKS = ".!?\u2026\u3002\uff01\uff1f\u061f\u0964"
 _PAIRS = {"(": ")", "[": "]", "{": "}", "\u201c": "\u201d", "\u300c": "\u300d"}
 _REPEAT_WORDS = 4000
 """Words at the end of a text in which the longest repeat is looked for: loops are at the end."""
+_LETTERS = "".join(map(chr, range(1, _REPEAT_WORDS + 1)))
+"""One for each of their distinct words."""
 
 # each pattern begins with one class or letter, so that plain text is passed over fast, and repeats are bounded
 _MARKS = re.compile("[*_~`|\u2500-\u257f\u2600-\u27bf\ufe0f\U0001f300-\U0001faff]")
@@ -50,8 +52,9 @@ def longest_repeat(text: str) -> float:
     Of a text of more than 4,000 words, the last 4,000 are looked at. Source of the measure: arXiv 2505.19439, A.4; that
     occurrences may overlap is ours.
     """
-    words = _words(text)
-    return _longest_repeat(words, _ngrams(words, 3))
+    words = _words(text)[-_REPEAT_WORDS:]
+    triples = _ngrams(words, 3)
+    return _longest_repeat(words, triples, Counter(triples))
 
 
 def is_finished(text: str) -> bool:
@@ -120,17 +123,19 @@ def text_signs(text: str) -> TextSigns:
     """All measures of one text; its words are found once."""
     words = _words(text)
     triples = _ngrams(words, 3)
-    distinct = frozenset(triples)
+    counts = Counter(triples)  # its keys have their hashes, which are what sets of triples cost
+    last = words[-_REPEAT_WORDS:]
+    at_end = triples[-(_REPEAT_WORDS - 2) :]
     return TextSigns(
         words=len(words),
-        repetition=1 - len(distinct) / len(triples) if triples else 0.0,
-        longest_repeat=_longest_repeat(words, triples),
+        repetition=1 - len(counts) / len(triples) if triples else 0.0,
+        longest_repeat=_longest_repeat(last, at_end, counts if len(at_end) == len(triples) else Counter(at_end)),
         mean_word_length=sum(map(len, words)) / len(words) if words else 0.0,
         markup=markup_fraction(text),
         blank_lines=blank_line_fraction(text),
         has_count_claim=has_count_claim(text),
         is_finished=is_finished(text),
-        trigrams=distinct,
+        trigrams=frozenset(counts),
     )
 
 
@@ -142,25 +147,28 @@ def distinct_trigrams(texts: Sequence[TextSigns]) -> float | None:
 
 
 def _words(text: str) -> list[str]:
-    return list(map(str.lower, _WORD.findall(text)))
+    if text.isascii():
+        return _WORD.findall(text.lower())
+    return list(map(str.lower, _WORD.findall(text)))  # outside ASCII a letter may become two, or go by its neighbours
 
 
 def _ngrams(words: Sequence[str], n: int) -> list[tuple[str, ...]]:
     return list(zip(*(words[start:] for start in range(n)), strict=False))
 
 
-def _longest_repeat(words: Sequence[str], triples: Sequence[tuple[str, ...]]) -> float:
-    """Of words and all triples of them."""
-    words, triples = words[-_REPEAT_WORDS:], triples[-(_REPEAT_WORDS - 2) :]
-    if len(set(triples)) == len(triples):
+def _longest_repeat(
+    words: Sequence[str], triples: Sequence[tuple[str, ...]], counts: Mapping[tuple[str, ...], int]
+) -> float:
+    """Of at most 4,000 words, all triples of them, and how often each triple occurs."""
+    if len(counts) == len(triples):
         pairs = _ngrams(words, 2)
         short = 2 if len(set(pairs)) < len(pairs) else int(len(set(words)) < len(words))
         return short / max(len(words), 1)
     # a repeat of three words or more starts at a triple that occurs twice: few suffixes are left to sort
-    counts = Counter(triples)
-    letters = {word: chr(place) for place, word in enumerate(dict.fromkeys(words), 1)}
+    letters = dict(zip(dict.fromkeys(words), _LETTERS, strict=False))
     line = "".join(map(letters.__getitem__, words))
-    suffixes = sorted(line[start:] for start, triple in enumerate(triples) if counts[triple] > 1)
+    starts = compress(range(len(triples)), map((1).__lt__, map(counts.__getitem__, triples)))
+    suffixes = sorted(map(line.__getitem__, map(slice, starts, repeat(None))))
     best = 3
     for one, following in pairwise(suffixes):
         while one[: best + 1] == following[: best + 1]:  # suffixes differ in length, so this ends

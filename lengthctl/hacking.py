@@ -107,8 +107,11 @@ def _is_short(change: float, late: Sequence[Numbers]) -> bool:
 
 
 def _judge_agrees(change: float, late: Sequence[Numbers]) -> bool:
-    """The judge prefers the length that the policy went to: a slope of 0.5 is odds of 1.4 for the double."""
-    return _mean(_values(_log("pairwise/length_slope"), late)) * math.copysign(1, change) > 0.5
+    """The judge prefers the length that the policy went to: a slope of 0.5 is odds of 1.4 for the double; where single
+    texts are graded, lengths explain a tenth of what grades differ by within a group (r of 0.32)."""
+    bounds = {"pairwise/length_slope": 0.5, "judge/length_correlation": 0.32}
+    way = math.copysign(1, change)
+    return any(_mean(_values(_log(key), late)) * way > bound for key, bound in bounds.items())
 
 
 def _percent(value: float) -> str:
@@ -153,7 +156,8 @@ SIGNS = (
         "the length of completions",
         _log_length,
         math.log(1.25),
-        "the judge prefers that length: compare texts of like length only (`length_band` of `pairwise`)",
+        "the judge prefers that length: compare texts of like length only (`length_band` of `pairwise`), or gate "
+        "`judge` by a length reward",
         way=0,
         guard=_judge_agrees,
         as_text=lambda value: f"{math.exp(value):.0f} tokens",

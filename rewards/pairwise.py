@@ -11,6 +11,7 @@ from lengthctl.registry import register
 from lengthctl.rewards.completions import Completions
 from lengthctl.rewards.duels import Duel, Rules, question, settle
 from lengthctl.rewards.groups import group_places
+from lengthctl.rewards.judge_calls import judge_in_call
 from lengthctl.rewards.pair_groups import Group, Truncated, read_groups
 from lengthctl.rewards.pair_log import tell_duels
 from lengthctl.rewards.pair_modes import Mode, first_pairs, play
@@ -67,7 +68,7 @@ class PairwiseReward:
         """
         if self.judge is None:
             raise ValueError("pairwise has no judge; give the config a section judge, or the reward its argument judge")
-        judge, seen = self.judge, list[Duel]()
+        judge, seen = judge_in_call(self.judge, columns), list[Duel]()
         all_places = group_places(len(completions), columns)
         groups = read_groups(completions, all_places, columns, name_of=self.draws_of, truncated=self.truncated)
 

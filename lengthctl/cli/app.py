@@ -21,7 +21,9 @@ app = typer.Typer(
     help="Make an open LLM hit a requested length, prove it with numbers, and do it fast.",
 )
 
-Overrides = Annotated[list[str] | None, typer.Argument(help="key=value, e.g. trainer.learning_rate=2e-5")]
+Overrides = Annotated[
+    list[str] | None, typer.Argument(help="key=value, e.g. trainer.learning_rate=2e-5; trainer.KEY=null drops it")
+]
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout.")]
 
 _result: TextIO | None = None

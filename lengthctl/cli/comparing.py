@@ -53,7 +53,7 @@ def evaluate(
 
     Of several, the first is what the others are compared with, and bounds are for the others.
     """
-    from lengthctl.evaluate.thresholds import EXIT_CODE, broken_bounds, parse_bounds
+    from lengthctl.evaluate.thresholds import EXIT_CODE, bounded_metrics, broken_bounds, parse_bounds
     from lengthctl.rundir import RESOLVED_CONFIG
 
     bounds = parse_bounds(fail_under, fail_over)
@@ -72,7 +72,7 @@ def evaluate(
     broken = [
         line
         for name in judged
-        for line in broken_bounds(bounds, sides[name]["overall"], name if len(sides) > 1 else "")
+        for line in broken_bounds(bounds, bounded_metrics(summary, name), name if len(sides) > 1 else "")
     ]
     if broken:
         fail("; ".join(broken), EXIT_CODE)

@@ -17,13 +17,15 @@ from lengthctl.config.sections import Config, RewardSpec, TrainConfig
 from lengthctl.config.text import parse_yaml
 from lengthctl.errors import ConfigError, Problem
 from lengthctl.registry import did_you_mean
-from lengthctl.trl_fields import trainer_problems
+from lengthctl.trl_fields import METHODS, trainer_fields, trainer_problems
 
 __all__ = ["load_config"]
 
 
 def load_config(path: Path, overrides: Sequence[str] = ()) -> Config:
     """Read a recipe, apply `key=value` overrides, fill what both leave open from `train.preset`, check everything.
+
+    `trainer.KEY=null` takes away what the recipe sets, unless null is a value of that option of TRL's.
 
     Raises:
         ConfigError: every problem at once, with the line where the file has one.
@@ -60,12 +62,31 @@ def _apply_overrides(data: dict[str, Any], overrides: Sequence[str]) -> Iterator
             yield Problem(override, "an override has the form key=value")
             continue
         try:
-            problem = _set(data, key.split("."), parse_yaml(value, key))
+            found = parse_yaml(value, key)
+            problem = None if found is None and _take_away(data, key) else _set(data, key.split("."), found)
         except ConfigError as error:
             yield from (replace(problem, where=key) for problem in error.problems)
             continue
         if problem:
             yield Problem(key, problem)
+
+
+def _take_away(data: dict[str, Any], key: str) -> bool:
+    """`trainer.KEY=null` takes away what the recipe sets, so that a preset or the default holds; not where null is
+    a value of that option (`trainer.epsilon_high=null` turns it off), nor where the recipe does not set it."""
+    section, _, name = key.partition(".")
+    options, train = data.get("trainer"), data.get("train")
+    if section != "trainer" or not isinstance(options, dict) or name not in options:
+        return False
+    method = train.get("method", "grpo") if isinstance(train, dict) else "grpo"
+    option = trainer_fields(method).get(name) if method in METHODS else None
+    if option is None:
+        return False
+    is_understood = bool(option.types) or "None" in option.annotation
+    if is_understood and not trainer_problems({name: None}, method):
+        return False
+    del options[name]
+    return True
 
 
 def _valid_part(data: Mapping[str, Any]) -> Config:

@@ -29,12 +29,12 @@ def objective_problems(config: Config, trainer: dict[str, Any]) -> Iterator[Prob
 
 
 def _judge(config: Config, trainer: dict[str, Any]) -> Iterator[Problem]:
-    """Of the rewards that compare completions with one another."""
+    """Of the rewards that ask a model how good a text is."""
     wanting = [part_name(spec) for spec in config.rewards if hasattr(build_reward(spec.name, spec.args), "judge")]
     if not wanting:
         return
     if config.judge is None:
-        yield Problem("judge", f"is needed: {wanting[0]} compares completions with it")
+        yield Problem("judge", f"is needed: {wanting[0]} asks it")
     elif config.judge.backend == "vllm" and int(os.environ.get("WORLD_SIZE", "1")) > 1:
         yield Problem("judge.backend", "= vllm is for one trainer process: serve the judge, and set judge.endpoint")
 
@@ -47,7 +47,8 @@ def _estimator(config: Config, trainer: dict[str, Any]) -> Iterator[Problem]:
     mine = f"train.advantage.{key} = {getattr(rule, key)}"
     if "scale_rewards" in config.trainer:
         found = f"= {config.trainer['scale_rewards']} has no effect with {mine}"
-        yield Problem("trainer.scale_rewards", f"{found}: leave it out, or set train.advantage.scale instead")
+        remedy = "leave it out (trainer.scale_rewards=null), or set train.advantage.scale instead"
+        yield Problem("trainer.scale_rewards", f"{found}: {remedy}")
     if train.survivor_decay is not None:
         found = f"= {train.survivor_decay} is an estimator of its own, and so is {mine}"
         yield Problem("train.survivor_decay", f"{found}: leave one out")

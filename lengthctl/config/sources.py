@@ -119,9 +119,11 @@ class JudgeConfig(Section):
     """In training: ask as soon as a group's completions are there, while others are still being drawn. False: when the
     reward is computed. The verdicts are the same."""
     patience_s: float = Field(300.0, gt=0)
-    """In training: seconds that a reward waits for verdicts; what is not there then counts as no verdict."""
+    """In training: seconds that a reward waits for verdicts, those that another reward asked for first included; what
+    is not there then counts as no verdict."""
     silent_steps: int = Field(5, ge=1)
-    """In training: stop the run when so many rewards in a row got verdicts on less than a tenth of what they asked."""
+    """In training: stop the run when so many steps in a row got verdicts on less than a tenth of what they asked. All
+    that is asked in a step counts as one, `train.advantage.resample_rounds` included; evaluation does not count."""
 
     @model_validator(mode="after")
     def _engines_have_effect(self) -> JudgeConfig:

@@ -1,16 +1,25 @@
-"""Bounds on measures for use in CI: `--fail-under pm=0.5`, `--fail-over abs_relative_deviation=0.2`."""
+"""Bounds on measures for use in CI: `--fail-under pm=0.5`, `--fail-over abs_relative_deviation=0.2`, and of answered
+problems `--fail-under accuracy=0.7`, `--fail-over total_tokens=300`."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from lengthctl.errors import ConfigError, Problem
 from lengthctl.evaluate.metrics import FRACTIONS, MEASURES
+from lengthctl.evaluate.reasoning import MEASURES as OF_ATTEMPTS
 from lengthctl.registry import did_you_mean
 
-__all__ = ["EXIT_CODE", "Bound", "broken_bounds", "parse_bounds"]
+__all__ = ["EXIT_CODE", "Bound", "bounded_metrics", "broken_bounds", "parse_bounds"]
+
+_OF_PROBLEMS = (*OF_ATTEMPTS, "accuracy_last_number", "format")
+"""Of answered problems; a name that texts have too (`truncation`) is theirs where both are measured."""
+_KNOWN = tuple(dict.fromkeys((*MEASURES, *_OF_PROBLEMS)))
+_SHARES = FRACTIONS | {name for name in _OF_PROBLEMS if not name.endswith("_tokens")}
+"""The measures that lie in [0, 1]."""
 
 EXIT_CODE = 3
 """Exit code of a command whose results are on the wrong side of a bound."""
@@ -47,11 +56,20 @@ def parse_bounds(fail_under: Sequence[str] | None, fail_over: Sequence[str] | No
     return bounds
 
 
+def bounded_metrics(summary: Mapping[str, Any], side: str) -> dict[str, Mapping[str, float]]:
+    """What of one side of an evaluation's summary can be bounded: of its texts, and of its answers to problems where it
+    was asked some."""
+    answers = summary.get("problems", {}).get(side, {}).get("overall", {})
+    found = {**answers, **summary["subjects"][side]["overall"]}
+    return {name: metric for name, metric in found.items() if name in _KNOWN and metric is not None}
+
+
 def broken_bounds(bounds: Sequence[Bound], metrics: Mapping[str, Mapping[str, float]], subject: str = "") -> list[str]:
     """One sentence for each bound that `metrics` ({measure: metric}) breaks; `subject` names whose they are.
 
     Raises:
-        ConfigError: a bounded measure was not measured, since it applies to none of the texts.
+        ConfigError: a bounded measure was not measured, since it applies to none of the texts, or no problems were
+            answered.
     """
     missing = [bound for bound in bounds if bound.measure not in metrics]
     if missing:
@@ -70,9 +88,9 @@ def _parse_bound(text: str, *, is_floor: bool) -> Bound:
     name, equals, number = (part.strip() for part in text.partition("="))
     if not equals:
         raise ValueError("has no `=`")
-    measure = name if name in MEASURES else f"mean_{name}"
-    if measure not in MEASURES:
-        short = [known.removeprefix("mean_") for known in MEASURES]
+    measure = name if name in _KNOWN else f"mean_{name}"
+    if measure not in _KNOWN:
+        short = [known.removeprefix("mean_") for known in _KNOWN]
         raise ValueError(f"no measure {name!r}{did_you_mean(name.removeprefix('mean_'), short)}")
     try:
         limit = float(number)
@@ -80,6 +98,6 @@ def _parse_bound(text: str, *, is_floor: bool) -> Bound:
         limit = math.nan
     if not math.isfinite(limit):
         raise ValueError(f"{number!r} is no number")
-    if measure in FRACTIONS and not 0 <= limit <= 1:
+    if measure in _SHARES and not 0 <= limit <= 1:
         raise ValueError(f"{measure} is a fraction, from 0 to 1; for {limit:g} % give {limit / 100:g}")
     return Bound(measure, limit, is_floor)

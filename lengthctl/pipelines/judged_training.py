@@ -4,19 +4,20 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import fields, is_dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from lengthctl.errors import EndpointError
-from lengthctl.evaluate.judge import JudgeStatus, judge_source
-from lengthctl.evaluate.judge_items import PairItem
-from lengthctl.judging_pairs import Pair
+from lengthctl.evaluate.judge import Judge, JudgeStatus, judge_source
+from lengthctl.pipelines.judge_opening import opened_judges
+from lengthctl.pipelines.judge_questions import Questions, questions_for
 from lengthctl.pipelines.judge_room import JudgeRoom
-from lengthctl.pipelines.pair_judging import opened_pair_judge
+from lengthctl.pipelines.judge_turns import JudgeTurns
 from lengthctl.records import Completion, FinishReason
 from lengthctl.rewards.combine import Combined
-from lengthctl.rewards.pair_groups import make_group
+from lengthctl.rewards.judged import JudgedReward
+from lengthctl.rewards.pair_groups import Group, make_group
 from lengthctl.rewards.pairwise import PairwiseReward
 from lengthctl.rollout.open import engine_layout
 
@@ -24,12 +25,15 @@ if TYPE_CHECKING:
     from lengthctl.config import Config
     from lengthctl.train.group_watch import OnGroup
 
-__all__ = ["judge_ahead", "judge_cpus", "opened_room", "wants_judge", "with_judge"]
+__all__ = ["Rooms", "judge_ahead", "judge_cpus", "opened_room", "wants_judge", "with_judge"]
+
+Rooms = Mapping[str, JudgeRoom[Any, Any]]
+"""By the name of a kind of question, the room in which the judge answers it."""
 
 
 def wants_judge(reward: Combined) -> bool:
     """A part has a field `judge`."""
-    return any(_has_judge(part.reward) for part in reward.parts)
+    return bool(_kinds(reward))
 
 
 def judge_cpus(config: Config) -> int:
@@ -40,10 +44,12 @@ def judge_cpus(config: Config) -> int:
     return engines * threads
 
 
-def with_judge(reward: Combined, judge: Any) -> Combined:
-    """The same, with the judge in every part that has a field `judge`."""
+def with_judge(reward: Combined, rooms: Rooms) -> Combined:
+    """The same, with the room of its kind of question in every part that has a field `judge`."""
     parts = (
-        replace(part, reward=replace(part.reward, judge=judge)) if _has_judge(part.reward) else part  # type: ignore[type-var]
+        replace(part, reward=replace(part.reward, judge=rooms[questions_for(part.reward).name]))  # type: ignore[type-var]
+        if _has_judge(part.reward)
+        else part
         for part in reward.parts
     )
     return replace(reward, parts=tuple(parts))
@@ -53,11 +59,18 @@ def _has_judge(reward: object) -> bool:
     return is_dataclass(reward) and any(field.name == "judge" for field in fields(reward))
 
 
+def _kinds(reward: Combined) -> dict[str, Questions[Any, Any]]:
+    """What its parts ask, each kind once."""
+    found = (questions_for(part.reward) for part in reward.parts if _has_judge(part.reward))
+    return {kind.name: kind for kind in found}
+
+
 @contextmanager
 def opened_room(
     config: Config, reward: Combined, *, longest_tokens: int, say: Callable[[str], None]
-) -> Iterator[JudgeRoom | None]:
-    """The room of `config.judge`; None where no reward wants it.
+) -> Iterator[Rooms | None]:
+    """A room of `config.judge` for each kind of question that the rewards ask; None where no reward wants one. Rooms
+    share the judge and take turns, so `judge.patience_s` covers the wait for another room's questions.
 
     Args:
         config: checked.
@@ -68,43 +81,60 @@ def opened_room(
     Raises:
         EngineError, EndpointError: the judge cannot be started.
     """
-    if config.judge is None or not wants_judge(reward):
+    kinds = list(_kinds(reward).values())
+    if config.judge is None or not kinds:
         yield None
         return
-    judge, interrupts = config.judge, list[threading.Event]()
-    with opened_pair_judge(config, longest_tokens=longest_tokens, say=say, on_open=interrupts.append) as asker:
-        if judge.backend == "endpoint":
-            found = asker.judge([PairItem("probe", Pair("Say hello.", "Hello.", "No."))]).verdicts["probe"]
-            if found.status is JudgeStatus.ERROR:
-                raise EndpointError(f"the judge does not answer ({found.cause})", "Check judge.endpoint")
-        room = JudgeRoom(
-            asker,
-            is_concurrent=judge.concurrent,
-            patience_s=judge.patience_s,
-            silent_steps=judge.silent_steps,
-            interrupt=interrupts[0] if interrupts else None,
-            say=say,
-        )
-        try:
-            yield room
-        finally:
-            room.close()
+    longest = {kind.form: [kind.item("longest", kind.filler(longest_tokens))] for kind in kinds}
+    interrupts: list[threading.Event] = []
+    with ExitStack() as stack:
+        judges = stack.enter_context(opened_judges(config, longest, say=say, on_open=interrupts.append))
+        if config.judge.backend == "endpoint":
+            _probe(kinds[0], judges[0])
+        turns = JudgeTurns(interrupts[0] if interrupts else None)
+        rooms: dict[str, JudgeRoom[Any, Any]] = {}
+        for kind, judge in zip(kinds, judges, strict=True):
+            turn = turns.turn(judge)
+            rooms[kind.name] = JudgeRoom(
+                turn,
+                kind,
+                is_concurrent=config.judge.concurrent,
+                patience_s=config.judge.patience_s,
+                silent_steps=config.judge.silent_steps,
+                interrupt=turn,
+                say=say,
+            )
+            stack.callback(rooms[kind.name].close)
+        yield rooms
 
 
-def judge_ahead(reward: Combined, room: JudgeRoom) -> OnGroup:
-    """What is told of each complete group: it asks what the pairwise rewards will ask about it."""
-    asking = [part.reward for part in reward.parts if isinstance(part.reward, PairwiseReward)]
+def _probe(kind: Questions[Any, Any], judge: Judge[Any]) -> None:
+    found = judge.judge([kind.item("probe", kind.filler(1))]).verdicts["probe"]
+    if found.status is JudgeStatus.ERROR:
+        raise EndpointError(f"the judge does not answer ({found.cause})", "Check judge.endpoint")
+
+
+def judge_ahead(reward: Combined, rooms: Rooms) -> OnGroup:
+    """What is told of each complete group: it asks what the rewards will ask about it."""
+    asking = [part.reward for part in reward.parts if isinstance(part.reward, PairwiseReward | JudgedReward)]
 
     def begin(row: Mapping[str, Any], completions: Sequence[Completion], step: int) -> None:
         for one in asking:
-            group = make_group(
-                row["prompt"],
-                [completion.text for completion in completions],
-                is_cut=[completion.is_truncated for completion in completions],
-                is_failed=[completion.finish is FinishReason.ERROR for completion in completions],
-                name=one.draws_of(row.get("prompt_id") or row["prompt"], step),
-                truncated=one.truncated,
-            )
-            room.begin(one.questions(group))
+            rooms[questions_for(one).name].begin(one.questions(_group(one, row, completions, step)))
 
     return begin
+
+
+def _group(
+    reward: PairwiseReward | JudgedReward, row: Mapping[str, Any], completions: Sequence[Completion], step: int
+) -> Group:
+    """As the reward will see it."""
+    name = reward.draws_of(row.get("prompt_id") or row["prompt"], step) if isinstance(reward, PairwiseReward) else ""
+    return make_group(
+        row["prompt"],
+        [completion.text for completion in completions],
+        is_cut=[completion.is_truncated for completion in completions],
+        is_failed=[completion.finish is FinishReason.ERROR for completion in completions],
+        name=name,
+        truncated=reward.truncated,
+    )

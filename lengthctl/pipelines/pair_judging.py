@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from itertools import islice
@@ -12,13 +11,11 @@ from lengthctl.data_gen.filters import DropReason
 from lengthctl.data_gen.instruction_data import read_rows
 from lengthctl.data_gen.judge_pairs import parse_preference
 from lengthctl.errors import DataError
-from lengthctl.evaluate.judge import Judge, judge_context, judge_source
+from lengthctl.evaluate.judge import Judge
 from lengthctl.evaluate.judge_accuracy import judge_accuracy
 from lengthctl.evaluate.judge_items import PairItem
 from lengthctl.judging_pairs import PAIR_FORM, Pair, PairForm
-from lengthctl.models import load_tokenizer
-from lengthctl.pipelines.evaluation import send_adapter
-from lengthctl.rollout.pool import RolloutPool
+from lengthctl.pipelines.judge_opening import opened_judges
 
 if TYPE_CHECKING:
     from lengthctl.config import Config
@@ -33,41 +30,23 @@ def opened_pair_judge(
     *,
     longest_tokens: int = 0,
     say: Callable[[str], None] = lambda line: None,
-    on_open: Callable[[threading.Event], None] | None = None,
 ) -> Iterator[Judge[PairForm]]:
-    """The judge of `config.judge`, started; closed behind the block. A request that fails costs its own verdict only.
+    """The judge of `config.judge` for pairs, started; closed behind the block. A request that fails costs its own
+    verdict only.
 
     Args:
         config: with a judge; `rollout` says how a local one runs.
         pairs: that will be asked, as far as they are known: a local judge's context holds the longest.
         longest_tokens: of the request and both answers of pairs that are not known yet.
         say: told of engines that are replaced.
-        on_open: given what ends a call that is under way in another thread, where something can.
 
     Raises:
         EngineError, EndpointError: it cannot be started.
     """
-    from lengthctl.rollout.open import open_backend
-
-    assert config.judge is not None
-    source = judge_source(config)
-    source = source.model_copy(update={"rollout": source.rollout.model_copy(update={"failure_budget": 1.0})})
-    tokenizer, context = None, None
-    if source.rollout.backend == "vllm":
-        tokenizer = load_tokenizer(source.model)
-        filler = Pair("word " * longest_tokens, "", "")
-        items = [PairItem(str(i), pair) for i, pair in enumerate([filler, *pairs])]
-        context = judge_context(config.judge, PAIR_FORM, tokenizer, items)
-    backend = open_backend(source, tokenizer, context_tokens=context or 0, say=say)
-    try:
-        if isinstance(backend, RolloutPool):
-            if source.model.adapter is not None:
-                send_adapter(source, backend)
-            if on_open is not None:
-                on_open(backend.cancelled)
-        yield Judge(config.judge, backend, PAIR_FORM, tokenizer=tokenizer, context_tokens=context, seed=config.run.seed)
-    finally:
-        backend.close()
+    filler = Pair("word " * longest_tokens, "", "")
+    items = [PairItem(str(i), pair) for i, pair in enumerate([filler, *pairs])]
+    with opened_judges(config, {PAIR_FORM: items}, say=say) as (judge,):
+        yield judge
 
 
 def measure_pair_judge(

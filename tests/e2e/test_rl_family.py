@@ -48,7 +48,7 @@ def test_problems_are_trained_and_measured_at_each_level(tmp_path: Path) -> None
 
 def test_a_judge_that_says_nothing_of_use_neither_stops_nor_teaches(tmp_path: Path) -> None:
     """The untuned model as judge, beside the policy's engine: it ends no verdict in the form that is asked."""
-    # rounds of dynamic sampling ask too, and five silent calls end a run
+    # rounds of dynamic sampling would ask this judge for nothing
     judge = ("judge.model={name: smollm2-135m-instruct}", "judge.max_tokens=16", "train.advantage.resample_rounds=0")
     sizes = ("trainer.per_device_train_batch_size=16", "trainer.max_completion_length=48", "evaluate.limit=2")
     out = lengthctl(

@@ -1,11 +1,11 @@
-"""A judge for tests: grades made from checksums of what stands between the marks of the message."""
+"""Judges for tests: grades from checksums of what stands between the marks of the message, or what a function says."""
 
 from __future__ import annotations
 
 import json
 import re
 import zlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from lengthctl.judging import LONGBENCH_WRITE, Rubric
 from lengthctl.records import Completion, FinishReason
@@ -46,3 +46,27 @@ class FakeJudge:
         steps, low = self._rubric.high - self._rubric.low + 1, self._rubric.low
         names = self._rubric.names
         return json.dumps({name: zlib.crc32(f"{name}\n{seen}".encode()) % steps + low for name in names})
+
+
+class FakeModel:
+    """A `Backend` that says what a function makes of each message, or fails as it does."""
+
+    abilities: frozenset[Ability] = frozenset()
+
+    def __init__(self, say: Callable[[str], str]) -> None:
+        self._say = say
+        self.asked: list[str] = []
+
+    def generate(self, requests: Sequence[Request], on_completion: OnCompletion | None = None) -> list[Completion]:
+        """See `Backend.generate`."""
+        done = []
+        for request in requests:
+            message = request.messages[-1]["content"]
+            self.asked.append(message)
+            done.append(Completion(request.id, self._say(message), (), (), FinishReason.EOS))
+            if on_completion is not None:
+                on_completion(done[-1])
+        return done
+
+    def close(self) -> None:
+        """Nothing to release."""

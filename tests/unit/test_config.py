@@ -70,7 +70,7 @@ def test_refusals(tmp_path: Path, text: str, match: str) -> None:
         ("rollout.weight_transfer=nccl", "goes from GPU to GPU, and rollout.gpus = 0"),
         ("trainer.multi_objective_aggregation=normalize_then_sum", "has no effect with train.survivor_decay"),
         ("rollout.gpus=2", "= 2 spreads an engine over processes, which need rollout.weight_transfer = nccl"),
-        ("trainer.num_generations=null", "trainer.num_generations"),
+        ("trainer.epsilon=null", "= None: TRL wants float, found NoneType"),
         ("trainer.learning_rate=.nan", "a finite number is needed"),
         ("trainer.temperature=2.5", "up to 2"),
         ("trainer.top_p=0.9", "biases the importance ratio"),

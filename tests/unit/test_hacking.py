@@ -123,6 +123,12 @@ def test_a_judge_that_prefers_the_other_way_is_not_to_blame() -> None:
     assert causes(find_hacking(series({**STEADY, **RISING, **liked}, steps=200))) == ["judge by length"]
 
 
+@pytest.mark.parametrize(("r", "found"), [(0.6, ["judge by length"]), (0.1, []), (-0.6, [])])
+def test_grades_that_go_with_length_are_a_judge_by_length(r: float, found: list[str]) -> None:
+    longer = {"completions/mean_length": (300, 500), "judge/length_correlation": (r, r)}
+    assert causes(find_hacking(series({**STEADY, **RISING, **longer}, steps=200))) == found
+
+
 def test_a_steady_small_change_stays_below_the_margin() -> None:
     assert find_hacking(series({**RISING, "text/repetition": (0.05, 0.08)}, steps=200, noise=0.0)) == []
 

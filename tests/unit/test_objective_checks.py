@@ -85,6 +85,58 @@ def test_keys_without_effect(keys: dict[str, object], told: str) -> None:
         AdvantageConfig(**keys)  # type: ignore[arg-type]
 
 
+OWN_OPTIONS = """
+rewards: [{name: log_ratio}]
+trainer: {scale_rewards: none, epsilon_high: 0.3, num_generations: 4, lr_scheduler_type: constant}
+"""
+
+
+@pytest.fixture
+def own_options(tmp_path: Path) -> Path:
+    path = tmp_path / "own.yaml"
+    path.write_text(OWN_OPTIONS, encoding="utf-8")
+    return path
+
+
+def test_null_takes_an_option_of_the_recipe_away(own_options: Path) -> None:
+    with pytest.raises(ConfigError, match=r"no effect .* leave it out \(trainer\.scale_rewards=null\)"):
+        load_config(own_options, ["train.preset=rloo"])
+    config = load_config(own_options, ["train.preset=rloo", "trainer.scale_rewards=null"])
+    assert config.train.advantage.baseline == "leave_one_out"
+    assert "scale_rewards" not in config.trainer
+    filled = load_config(own_options, ["trainer.scale_rewards=null", "train.preset=grpo"])
+    assert filled.trainer["scale_rewards"] == "group"
+    for key in ("num_generations", "lr_scheduler_type"):
+        assert key not in load_config(own_options, [f"trainer.{key}=null"]).trainer
+
+
+def test_null_stays_where_it_is_a_value(own_options: Path) -> None:
+    config = load_config(own_options, ["trainer.epsilon_high=null", "trainer.scale_rewards=null", "train.preset=dler"])
+    assert config.trainer["epsilon_high"] is None  # the preset's 0.28 would be another objective
+
+
+@pytest.mark.parametrize(
+    ("override", "told"),
+    [
+        ("trainer.scale_reward=null", "did you mean scale_rewards?"),
+        ("trainer.temperature=null", "TRL wants float, found NoneType"),  # the recipe sets none
+        ("trainer.seed=null", "set run.seed"),
+        ("trainer=null", "trainer  = None"),
+    ],
+)
+def test_null_takes_nothing_else_away(own_options: Path, override: str, told: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        load_config(own_options, [override])
+    assert told in str(caught.value)
+
+
+def test_null_in_the_recipe_itself_is_what_it_says(tmp_path: Path) -> None:
+    path = tmp_path / "null.yaml"
+    path.write_text("rewards: [{name: log_ratio}]\ntrainer: {num_generations: null}\n", encoding="utf-8")
+    with pytest.raises(ConfigError, match="at least 2"):
+        load_config(path)
+
+
 OWN_REWARD = """
 class Whole:
     scope = "{scope}"

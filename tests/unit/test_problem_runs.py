@@ -246,3 +246,13 @@ def test_eval_of_levels_without_lengths(tmp_path: Path) -> None:
     assert lengthctl_eval(tmp_path, "m@level:name=short", "m@level:name=long").exit_code == 0  # nothing is drawn again
     refused = lengthctl_eval(tmp_path, "m@countdown")
     assert "needs an exact number of words, and a prompt names no length" in str(refused.exception)
+
+
+def test_bounds_on_problems_become_an_exit_code(tmp_path: Path) -> None:
+    bounds = ["--fail-under", "format=0.9", "--fail-under", "accuracy=0.99", "--fail-over", "total_tokens=90"]
+    out = lengthctl_eval(tmp_path, "m@level:name=short", *bounds)
+    assert out.exit_code == 3
+    (told,) = [line for line in out.stderr.splitlines() if "bound" in line]
+    assert "accuracy is 0, under the bound of 0.99" in told
+    assert "format" not in told
+    assert "tokens" not in told

@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
+from lengthctl.checking import Status
 from lengthctl.errors import ConfigError
 from lengthctl.evaluate.metrics import FRACTIONS, MEASURES, summarise
-from lengthctl.evaluate.thresholds import Bound, broken_bounds, parse_bounds
+from lengthctl.evaluate.reasoning import MEASURES as OF_ATTEMPTS
+from lengthctl.evaluate.reasoning import Attempt
+from lengthctl.evaluate.thresholds import Bound, bounded_metrics, broken_bounds, parse_bounds
 from lengthctl.length import Target
+from lengthctl.pipelines.problem_bench import Answered
+from lengthctl.pipelines.problem_results import summarise_answers
 from lengthctl.scoring import Scored
 
 
@@ -43,6 +50,9 @@ def test_a_value_on_the_bound_keeps_it() -> None:
         ("pm=nan", "no number"),
         ("pm=50", "give 0.5"),
         ("violation=-1", "from 0 to 1"),
+        ("accuracy=70", "give 0.7"),
+        ("acuracy=0.7", "did you mean accuracy?"),
+        ("total_token=9", "did you mean total_tokens?"),
     ],
 )
 def test_refusals(text: str, match: str) -> None:
@@ -50,6 +60,41 @@ def test_refusals(text: str, match: str) -> None:
         parse_bounds([text], ["x=1"])
     assert match in str(caught.value)
     assert "2 problems" in str(caught.value)
+
+
+ANSWERS = {
+    "accuracy": {"value": 0.6},
+    "format": {"value": 1.0},
+    "mean_total_tokens": {"value": 120.0},
+    "truncation": {"value": 0.9},
+    "mean_total_tokens_correct": None,
+    "check_error": None,
+}
+
+
+def test_answers_to_problems_can_be_bounded() -> None:
+    summary: dict[str, Any] = {
+        "subjects": {"a": {"overall": {"pm": {"value": 0.5}, "truncation": {"value": 0.1}}}, "b": {"overall": ANSWERS}},
+        "problems": {"a": {"overall": ANSWERS}, "b": {"overall": ANSWERS}},
+    }
+    bounds = parse_bounds(["accuracy=0.7", "format=0.9"], ["total_tokens=100", "truncation=0.5"])
+    assert broken_bounds(bounds, bounded_metrics(summary, "a")) == [
+        "accuracy is 0.6, under the bound of 0.7",
+        "mean_total_tokens is 120, over the bound of 100",
+    ]  # truncation is that of the texts whose length was asked for
+    assert len(broken_bounds(bounds, bounded_metrics(summary, "b"))) == 3
+    alone = {"subjects": {"a": summary["subjects"]["a"]}}
+    with pytest.raises(ConfigError, match=r"accuracy  was not measured; known here: pm, truncation"):
+        broken_bounds(bounds[:1], bounded_metrics(alone, "a"))
+    with pytest.raises(ConfigError, match="check_error"):
+        broken_bounds(parse_bounds(None, ["check_error=0"]), bounded_metrics(summary, "b"))
+
+
+def test_every_measure_of_problems_is_measured() -> None:
+    attempt = Attempt("p", 0, Status.CORRECT, 1, 1, 2, is_truncated=False)
+    found = summarise_answers([Answered(attempt, attempt)], 0)["overall"]
+    for name in (*OF_ATTEMPTS, "accuracy_last_number", "format"):
+        assert parse_bounds([f"{name}=0.5"], None)[0].measure in found
 
 
 def test_what_was_not_measured_does_not_pass() -> None:

@@ -15,10 +15,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from lengthctl.judging import LONGBENCH_WRITE
 from lengthctl.judging_pairs import Pair, PairScores
 from lengthctl.length import Target
 from lengthctl.rewards import load_rewards
 from lengthctl.rewards.build import Reward, build_reward
+from lengthctl.rewards.submissions import Submission
 
 NAMES = load_rewards()
 BY_PLACE = {"random"}
@@ -60,9 +62,14 @@ def call(reward: Reward, rows: Sequence[Row], leave_out: Sequence[str] = ()) -> 
     return list(reward(**columns, trainer_state=state, log_metric=lambda *_: None, log_extra=lambda *_: None))
 
 
-def prefer_longer(pairs: Sequence[Pair]) -> list[PairScores | None]:
-    """A judge."""
-    return [PairScores(min(len(pair.a), 10), min(len(pair.b), 10)) for pair in pairs]
+def prefer_longer(questions: Sequence[Pair | Submission]) -> list[PairScores | dict[str, float]]:
+    """A judge of pairs, and of single texts by the default rubric."""
+    return [
+        PairScores(min(len(one.a), 10), min(len(one.b), 10))
+        if isinstance(one, Pair)
+        else dict.fromkeys(LONGBENCH_WRITE.names, min(len(one.text), 5))
+        for one in questions
+    ]
 
 
 def fresh(name: str) -> Any:

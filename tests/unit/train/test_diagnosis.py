@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import math
+import re
 from dataclasses import replace
+from statistics import fmean
 from typing import Any
 
 import numpy as np
@@ -168,6 +170,39 @@ def test_every_number_is_finite_and_shares_are_shares(rows: list[StepRow]) -> No
     assert all(-1 <= value <= 1 for name, value in found.items() if "correlation" in name)
     ordered = [found[f"advantages/p{p}"] for p in QUANTILES if f"advantages/p{p}" in found]
     assert ordered == sorted(ordered)
+
+
+def by_hand(text: str) -> tuple[float, float]:
+    """Repetition of trigrams and the longest repeat, by trying everything."""
+    words = [word.lower() for word in re.findall(r"\w+", text)]
+    triples = [tuple(words[i : i + 3]) for i in range(len(words) - 2)]
+    repeats = [
+        size
+        for size in range(1, len(words))
+        if len({tuple(words[i : i + size]) for i in range(len(words) - size + 1)}) < len(words) - size + 1
+    ]
+    return 1 - len(set(triples)) / max(len(triples), 1) if triples else 0.0, max(repeats, default=0) / max(
+        len(words), 1
+    )
+
+
+FEW_WORDS = st.lists(st.sampled_from(["a", "A", "b.", "it's", "\u0130s", "\u1f66\u03a3", "\u5b57"]), max_size=12).map(
+    " ".join
+)
+
+
+@given(st.lists(st.tuples(st.integers(0, 2), FEW_WORDS), min_size=1, max_size=8))
+def test_signs_of_texts_are_the_means_of_what_each_shows_by_hand(drawn: list[tuple[int, str]]) -> None:
+    found = step_diagnosis([row(0.5, group=group, text=text) for group, text in drawn])
+    known = [by_hand(text) for _, text in drawn]
+    assert found["text/repetition"] == pytest.approx(fmean(one for one, _ in known))
+    assert found["text/longest_repeat"] == pytest.approx(fmean(one for _, one in known))
+    shares = []
+    for group in {group for group, _ in drawn}:
+        words = [[w.lower() for w in re.findall(r"\w+", text)] for number, text in drawn if number == group]
+        triples = [tuple(one[i : i + 3]) for one in words for i in range(len(one) - 2)]
+        shares += [len(set(triples)) / len(triples)] if triples else []
+    assert found.get("text/distinct_3_in_group") == (pytest.approx(fmean(shares)) if shares else None)
 
 
 @given(ROWS, st.randoms(use_true_random=False))
