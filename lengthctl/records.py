@@ -54,6 +54,8 @@ class Completion:
     """Tokens after which its reward could not change any more, as far as that was looked at."""
     reported_tokens: int = 0
     """Completion tokens as an endpoint tells them."""
+    reported_prompt_tokens: int = 0
+    """Prompt tokens as an endpoint tells them."""
 
     @property
     def tokens(self) -> int:

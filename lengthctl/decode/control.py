@@ -76,13 +76,15 @@ class Outcome:
     """The text that a control settled for.
 
     `token_ids` of the text, with the stop token where it is a completion as it came; empty with endpoints.
-    `drawn_tokens` and `draws` count everything that was sampled for it.
+    `drawn_tokens` and `draws` count everything that was sampled for it, `prompt_tokens` what was read each time, as far
+    as it is known.
     """
 
     text: str
     token_ids: tuple[int, ...]
     finish: FinishReason
     drawn_tokens: int = 0
+    prompt_tokens: int = 0
     draws: int = 0
     is_cut: bool = False
     """Ended inside a sentence by the control."""

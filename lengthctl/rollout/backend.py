@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections import deque
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, Protocol
@@ -11,7 +12,16 @@ from lengthctl.length import Target
 from lengthctl.prompts import stable_hash
 from lengthctl.records import Completion
 
-__all__ = ["Ability", "Backend", "OnCompletion", "Request", "Sampling", "allowed_failures", "request_seed"]
+__all__ = [
+    "Ability",
+    "Backend",
+    "OnCompletion",
+    "Request",
+    "Sampling",
+    "allowed_failures",
+    "answer_in_turn",
+    "request_seed",
+]
 
 
 class Ability(StrEnum):
@@ -19,6 +29,8 @@ class Ability(StrEnum):
 
     PREFIX = "prefix"
     """Go on from given tokens of an answer, and hold its end back."""
+    PREFILL = "prefill"
+    """Go on from given words of an answer."""
     RULES = "rules"
     """Change logits by the rules of `decode/logit_rules.py`."""
     LOGIT_BIAS = "logit_bias"
@@ -68,6 +80,9 @@ class Request:
     target: Target | None = field(default=None)
     template_values: Mapping[str, Any] = field(default_factory=dict)
     """What an endpoint hands to its chat template, beside the messages."""
+    prefill: str = ""
+    """First words of the answer, given: an endpoint shows them to the model as begun, for an engine their tokens stand
+    at the end of `prompt_ids`. The completion holds what comes behind them."""
 
 
 def request_seed(run_seed: int, name: str) -> int:
@@ -80,7 +95,21 @@ def allowed_failures(budget: float, requests: int) -> float:
     return max(1.0, budget * requests) if budget > 0 else 0.0
 
 
-OnCompletion = Callable[[Completion], None]
+OnCompletion = Callable[[Completion], Iterable[Request] | None]
+"""Sees a completion; the requests that it returns join the call under way."""
+
+
+def answer_in_turn(
+    requests: Sequence[Request], answer: Callable[[Request], Completion], on_completion: OnCompletion | None
+) -> list[Completion]:
+    """`Backend.generate` of a backend that answers one request after another."""
+    todo, done = deque(requests), []
+    while todo:
+        completion = answer(todo.popleft())
+        done.append(completion)
+        if on_completion is not None:
+            todo.extend(on_completion(completion) or ())
+    return done
 
 
 class Backend(Protocol):
@@ -90,6 +119,10 @@ class Backend(Protocol):
 
     def generate(self, requests: Sequence[Request], on_completion: OnCompletion | None = None) -> list[Completion]:
         """One completion a request, in the order of the requests; `on_completion` sees each as it ends.
+
+        Requests that `on_completion` returns join the call: they are begun as soon as there is room for them, count for
+        the failure budget, and their completions stand behind the others, in the order in which they were added. Ids
+        are distinct over the whole call.
 
         A request that fails is a completion with `finish` ERROR and a cause, never an exception, until the failure
         budget is used up.

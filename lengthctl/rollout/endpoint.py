@@ -15,13 +15,13 @@ import threading
 import time
 from collections.abc import Iterable, Sequence
 from email.utils import parsedate_to_datetime
-from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from lengthctl.errors import ConfigError, EndpointError, FailureBudgetError, MissingDependencyError, Problem, first_line
 from lengthctl.records import Completion, FinishReason
 from lengthctl.rollout.backend import Ability, OnCompletion, Request, allowed_failures
+from lengthctl.rollout.workers import Workers
 
 if TYPE_CHECKING:
     from lengthctl.config import EndpointSection
@@ -55,7 +55,7 @@ class EndpointBackend:
         MissingDependencyError: the openai client is not installed.
     """
 
-    abilities = frozenset({Ability.LOGIT_BIAS, Ability.TEMPLATE})
+    abilities = frozenset({Ability.LOGIT_BIAS, Ability.PREFILL, Ability.TEMPLATE})
 
     def __init__(self, settings: EndpointSection, failure_budget: float = 0.02) -> None:
         try:
@@ -71,48 +71,35 @@ class EndpointBackend:
 
     def generate(self, requests: Sequence[Request], on_completion: OnCompletion | None = None) -> list[Completion]:
         """See `Backend.generate`. Token ids and logprobs stay empty: endpoints do not give them alike."""
-        if any(request.sampling.rules for request in requests):
-            raise EndpointError("an endpoint cannot apply logit rules", "Choose another control, or a local model")
-        todo: SimpleQueue[Request] = SimpleQueue()
-        answers: SimpleQueue[_Answer | BaseException] = SimpleQueue()
-        stop = threading.Event()
-        for request in requests:
-            todo.put(request)
-        # daemons, not a pool: the interpreter does not wait for them when it is interrupted
-        for _ in range(min(self._settings.concurrency, len(requests))):
-            threading.Thread(target=self._work, args=(todo, answers, stop), daemon=True).start()
+        workers = Workers(self._complete, self._settings.concurrency)
         try:
-            done = self._collect(answers, len(requests), on_completion)
+            workers.add(requests)
+            return self._collect(workers, on_completion)
         finally:
-            stop.set()
-        return [done[request.id] for request in requests]
+            workers.close()
 
     def close(self) -> None:
         """Close the connections."""
         self._client.close()
 
-    def _collect(
-        self, answers: SimpleQueue[_Answer | BaseException], total: int, on_completion: OnCompletion | None
-    ) -> dict[str, Completion]:
+    def _collect(self, workers: Workers[_Answer], on_completion: OnCompletion | None) -> list[Completion]:
         done: dict[str, Completion] = {}
-        failures, last = 0, None
-        allowed = allowed_failures(self._failure_budget, total)
-        for answered in range(1, total + 1):
-            answer = answers.get()
-            if isinstance(answer, BaseException):
-                raise answer
-            completion, failure = answer
+        failures = 0
+        while len(done) < len(workers.order):
+            completion, failure = workers.next_answer()
             done[completion.request_id] = completion
             if on_completion is not None:
-                on_completion(completion)
+                workers.add(on_completion(completion) or ())
             if failure is None:
                 continue
-            failures, last = failures + 1, failure
-            concerns_all = failure.status in (401, 403, 404) and failures == answered
-            if failures > allowed or concerns_all:
-                _hand_on(answers, on_completion)
-                self._give_up(last, failures, answered, total)
-        return done
+            failures += 1
+            concerns_all = failure.status in (401, 403, 404) and failures == len(done)
+            if failures > allowed_failures(self._failure_budget, len(workers.order)) or concerns_all:
+                for answered, _ in workers.arrived():  # what is there by now is not lost
+                    if on_completion is not None:
+                        on_completion(answered)
+                self._give_up(failure, failures, len(done), len(workers.order))
+        return [done[request_id] for request_id in workers.order]
 
     def _give_up(self, failure: _Failure, failures: int, answered: int, total: int) -> None:
         url, variable = self._settings.base_url, self._settings.api_key_env
@@ -129,20 +116,14 @@ class EndpointBackend:
             raise EndpointError(f"{url} does not answer ({failure})", remedy)
         raise EndpointError(f"{url} gives no usable answer ({failure})", remedy)
 
-    def _work(
-        self, todo: SimpleQueue[Request], answers: SimpleQueue[_Answer | BaseException], stop: threading.Event
-    ) -> None:
-        while not stop.is_set():
-            try:
-                answers.put(self._complete(todo.get_nowait(), stop))
-            except Empty:
-                return
-            except BaseException as error:  # the caller raises it: a thread that dies alone would be waited for
-                answers.put(error)
-                return
-
     def _complete(self, request: Request, stop: threading.Event) -> _Answer:
-        """Ask until there is an answer, a lasting cause, or no try left."""
+        """Ask until there is an answer, a lasting cause, or no try left.
+
+        Raises:
+            EndpointError: no endpoint can carry it out.
+        """
+        if request.sampling.rules:
+            raise EndpointError("an endpoint cannot apply logit rules", "Choose another control, or a local model")
         for attempt in range(1, self._settings.attempts + 1):
             try:
                 return self._ask(request), None
@@ -191,10 +172,12 @@ class EndpointBackend:
         return _parse(request.id, raw)
 
     def _body(self, request: Request) -> dict[str, Any]:
-        sampling = request.sampling
+        sampling, messages = request.sampling, [dict(m) for m in request.messages]
+        if request.prefill:
+            messages.append({"role": "assistant", "content": request.prefill})
         body: dict[str, Any] = {
             "model": self._settings.model,
-            "messages": [dict(m) for m in request.messages],
+            "messages": messages,
             "temperature": sampling.temperature,
             "top_p": sampling.top_p,
             "max_tokens": sampling.max_tokens,
@@ -210,8 +193,11 @@ class EndpointBackend:
             "stop_token_ids": list(sampling.stop_token_ids),
             "chat_template_kwargs": dict(request.template_values),
         }
-        if any(extra.values()):
-            body["extra_body"] = {name: value for name, value in extra.items() if value}
+        more: dict[str, Any] = {name: value for name, value in extra.items() if value}
+        if request.prefill:  # as vLLM's server knows it: the last message is not over
+            more |= {"continue_final_message": True, "add_generation_prompt": False}
+        if more:
+            body["extra_body"] = more
         return body
 
     def _read(self, chunks: Iterable[bytes], deadline: float) -> bytes:
@@ -223,14 +209,6 @@ class EndpointBackend:
             if time.monotonic() > deadline:
                 raise _Failure(f"no whole answer within {self._settings.timeout_s:g} s")
         return bytes(raw)
-
-
-def _hand_on(answers: SimpleQueue[_Answer | BaseException], on_completion: OnCompletion | None) -> None:
-    """What has arrived by the time of giving up is not lost."""
-    while on_completion is not None and not answers.empty():
-        answer = answers.get()
-        if not isinstance(answer, BaseException):
-            on_completion(answer[0])
 
 
 def _read_key(settings: EndpointSection) -> str:
@@ -292,7 +270,19 @@ def _parse(request_id: str, raw: bytes) -> Completion:
     finish = FinishReason.LIMIT if choice.get("finish_reason") == "length" else FinishReason.EOS
     # half a surrogate pair is valid JSON, and no file would take it
     text = text.encode("utf-8", "replace").decode()
-    usage = body.get("usage")
-    tokens = usage.get("completion_tokens") if isinstance(usage, dict) else None
-    reported = tokens if type(tokens) is int and tokens > 0 else 0
-    return Completion(request_id, text, (), (), finish, engine="endpoint", reported_tokens=reported)
+    return Completion(
+        request_id,
+        text,
+        (),
+        (),
+        finish,
+        engine="endpoint",
+        reported_tokens=_used(body.get("usage"), "completion_tokens"),
+        reported_prompt_tokens=_used(body.get("usage"), "prompt_tokens"),
+    )
+
+
+def _used(usage: Any, what: str) -> int:
+    """Tokens that a server tells of; 0 where it tells none that can be."""
+    tokens = usage.get(what) if isinstance(usage, dict) else None
+    return tokens if type(tokens) is int and tokens > 0 else 0

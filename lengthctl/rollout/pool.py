@@ -164,10 +164,10 @@ class RolloutPool:
                 self._hand_out(call)
                 for completion in self._supervisor.next_answers(call):
                     if on_completion is not None:
-                        on_completion(completion)
-                if call.failures > allowed_failures(self._failure_budget, len(requests)):
+                        call.add(on_completion(completion) or ())
+                if call.failures > allowed_failures(self._failure_budget, call.total):
                     raise FailureBudgetError(
-                        f"{call.failures} of {len(requests)} completions failed, more than rollout.failure_budget "
+                        f"{call.failures} of {call.total} completions failed, more than rollout.failure_budget "
                         f"= {self._failure_budget:g} allows"
                     )
         except BaseException:

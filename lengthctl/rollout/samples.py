@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
@@ -58,7 +58,7 @@ class RunningCall:
     """One call's samples; every token that was reported stays here, so a lost engine costs only what it had not told.
 
     Args:
-        requests: with distinct ids.
+        requests: with distinct ids; `add` takes further ones in.
         name: distinguishes the keys of this call from those of earlier ones.
         version: weight version that every engine holds.
         predictor: learns from each completion.
@@ -81,27 +81,39 @@ class RunningCall:
         self._version = version
         self._predictor = predictor
         self._decode = decode
-        self._samples = {request.id: _Sample(request) for request in requests}
+        self._samples: dict[str, _Sample] = {}
         self._ids: dict[str, str] = {}
         self._labels: dict[str, str] = {}
         self._done: dict[str, Completion] = {}
+        self.failures = 0
+        """Completions that ended in an error."""
         self.moved = 0
         """Times that a running request went over to another engine."""
         self.scheduler = Scheduler(predictor.expect)
-        self.scheduler.submit(requests)
+        self.add(requests)
+
+    def add(self, requests: Iterable[Request]) -> None:
+        """Further requests, which wait from now on.
+
+        Raises:
+            ValueError: an id that the call has.
+        """
+        new = list(requests)
+        self.scheduler.submit(new)
+        self._samples.update((request.id, _Sample(request)) for request in new)
+
+    @property
+    def total(self) -> int:
+        """Requests so far."""
+        return len(self._samples)
 
     @property
     def is_open(self) -> bool:
         """Something still waits or runs."""
         return len(self._done) < len(self._samples)
 
-    @property
-    def failures(self) -> int:
-        """Completions that ended in an error."""
-        return sum(c.finish is FinishReason.ERROR for c in self._done.values())
-
     def completions(self) -> list[Completion]:
-        """In the order of the requests; all of them once `is_open` is false."""
+        """In the order of the requests, added ones behind the first; all of them once `is_open` is false."""
         return [self._done[request_id] for request_id in self._samples]
 
     def add_engine(self, key: str, label: str, slots: int) -> None:
@@ -201,4 +213,7 @@ class RunningCall:
         self._done[request.id] = completion
         if error is None:
             self._predictor.observe(request, len(sample.token_ids))
+        else:
+            self.failures += 1
+        sample.token_ids, sample.logprobs = [], []  # the completion has them: a long call holds them once
         return completion

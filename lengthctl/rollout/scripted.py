@@ -8,7 +8,7 @@ from pathlib import Path
 
 from lengthctl.errors import DataError
 from lengthctl.records import Completion, FinishReason, read_records
-from lengthctl.rollout.backend import Ability, OnCompletion, Request
+from lengthctl.rollout.backend import Ability, OnCompletion, Request, answer_in_turn
 
 __all__ = ["ScriptedBackend"]
 
@@ -25,7 +25,7 @@ class ScriptedBackend:
             with that one; the last one repeats. The key `*` answers everything that has no entry.
     """
 
-    abilities: frozenset[Ability] = frozenset()
+    abilities: frozenset[Ability] = frozenset({Ability.PREFILL})
 
     def __init__(self, texts: Mapping[str, Sequence[str]]) -> None:
         if any(not entry for entry in texts.values()):
@@ -49,11 +49,7 @@ class ScriptedBackend:
 
     def generate(self, requests: Sequence[Request], on_completion: OnCompletion | None = None) -> list[Completion]:
         """See `Backend.generate`; a request without an entry fails with a cause."""
-        done = [self._answer(request) for request in requests]
-        for completion in done:
-            if on_completion is not None:
-                on_completion(completion)
-        return done
+        return answer_in_turn(requests, self._answer, on_completion)
 
     def _answer(self, request: Request) -> Completion:
         key = next((k for k in (request.id, request.group, "*") if k in self._texts), None)

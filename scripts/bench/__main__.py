@@ -12,7 +12,7 @@ import tempfile
 from pathlib import Path
 
 HERE = Path(__file__).parent
-PARTS = ("scoring", "makespan", "update", "batching", "judge", "engines", "step")
+PARTS = ("scoring", "makespan", "update", "batching", "judge", "room", "engines", "step")
 """From the quickest to the slowest; each in a process of its own, so that none finds the other's threads or memory."""
 
 

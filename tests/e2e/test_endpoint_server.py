@@ -13,6 +13,8 @@ from lengthctl.errors import EndpointError
 from lengthctl.evaluate.judge import Judge, JudgeItem
 from lengthctl.judging import LONGBENCH_WRITE
 from lengthctl.models import BUNDLED, resolve_model
+from lengthctl.pipelines.room import overflow_of
+from lengthctl.pipelines.room_setup import check_prefill
 from lengthctl.records import FinishReason
 from lengthctl.rollout.backend import Request, Sampling
 from lengthctl.rollout.endpoint import EndpointBackend
@@ -61,6 +63,23 @@ def test_logit_bias_and_least_tokens_act(url: str) -> None:
     assert all(c.tokens == 7 for c in held)
 
 
+def test_first_words_are_gone_on_from_and_not_repeated(url: str) -> None:
+    backend = EndpointBackend(section(url))
+    check_prefill(backend)
+    asked = ({"role": "user", "content": "Count from one to ten in words, with commas."},)
+    begun = Request("r", (), Sampling(temperature=0.0, max_tokens=12), asked, prefill="One, two, three,")
+    (done,) = backend.generate([begun])
+    assert done.finish is not FinishReason.ERROR, done.error
+    assert done.text.strip().lower().startswith("four"), done.text
+
+
+def test_added_requests_join_the_call(url: str) -> None:
+    first, *others = requests()
+    done = EndpointBackend(section(url)).generate([first], lambda c: others if c.request_id == first.id else None)
+    assert [c.request_id for c in done] == ["r0", "r1", "r2"]
+    assert all(c.text and c.finish is not FinishReason.ERROR for c in done)
+
+
 def test_a_model_that_is_not_served_ends_at_once(url: str) -> None:
     with pytest.raises(EndpointError, match="does not know 'other'"):
         EndpointBackend(section(url, "other")).generate(requests())
@@ -71,6 +90,7 @@ def test_a_prompt_beyond_the_context_is_a_failure_of_its_own(url: str) -> None:
     *short, failed = EndpointBackend(section(url)).generate([*requests(), long])
     assert failed.finish is FinishReason.ERROR
     assert "2048" in str(failed.error)
+    assert overflow_of(failed.error) is not None  # so that its document may shorten it
     assert all(c.finish is not FinishReason.ERROR for c in short)
 
 

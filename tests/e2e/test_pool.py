@@ -148,6 +148,33 @@ def test_a_hung_engine_is_named_and_replaced_while_the_other_works(pool: Any) ->
     assert any("no answer for" in line for line in SAID)
 
 
+def test_requests_that_join_the_call_stand_behind_the_others(pool: Any) -> None:
+    """Six chains of three requests, each asked when the one before it is in; an engine dies meanwhile."""
+    tokenizer = load_tokenizer(ModelConfig(name=BUNDLED))
+    ids = tokenizer.prompt_ids([{"role": "user", "content": "Tell me of rain."}])
+    victim, *_ = pool.engine_pids()
+    replaced = pool.replaced
+    seen: list[str] = []
+
+    def follow(completion: Completion) -> list[Request]:
+        if len(seen) == 4:
+            os.kill(victim, signal.SIGKILL)
+        seen.append(completion.request_id)
+        chain, _, turn = completion.request_id.partition("/")
+        prompt = (*ids, *completion.token_ids[:8])
+        return [Request(f"{chain}/{int(turn) + 1}", prompt, Sampling(max_tokens=32))] if int(turn) < 2 else []
+
+    first = [Request(f"{chain}/0", ids, Sampling(max_tokens=32)) for chain in range(6)]
+    done = pool.generate(first, follow)
+    assert [c.request_id for c in done[:6]] == [r.id for r in first]
+    assert (
+        sorted(seen) == sorted(c.request_id for c in done) == [f"{chain}/{t}" for chain in range(6) for t in range(3)]
+    )
+    assert all(seen.index(f"{c}/0") < seen.index(f"{c}/1") < seen.index(f"{c}/2") for c in range(6))
+    assert {c.finish for c in done} <= {FinishReason.EOS, FinishReason.LIMIT}
+    assert pool.replaced == replaced + 1
+
+
 def test_a_rollout_that_nobody_wants_any_more_is_cancelled(pool: Any) -> None:
     failed: list[BaseException] = []
 

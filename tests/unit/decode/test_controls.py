@@ -17,7 +17,7 @@ from lengthctl.decode.run import check_abilities, run_controls
 from lengthctl.errors import ConfigError
 from lengthctl.length import Relation, Target, count_length
 from lengthctl.records import Completion, FinishReason
-from lengthctl.rollout.backend import Ability, OnCompletion, Request, Sampling
+from lengthctl.rollout.backend import Ability, Request, Sampling
 from lengthctl.rollout.scripted import ScriptedBackend
 from lengthctl.scoring import hit_band
 
@@ -37,9 +37,9 @@ def script(texts: list[str], control: Control, target: Target) -> tuple[Outcome,
     asked = []
 
     class Spy(ScriptedBackend):
-        def generate(self, requests: Sequence[Request], on_completion: OnCompletion | None = None) -> list[Completion]:
-            asked.extend(request.messages[-1]["content"] for request in requests)
-            return super().generate(requests, on_completion)
+        def _answer(self, request: Request) -> Completion:
+            asked.append(request.messages[-1]["content"])
+            return super()._answer(request)
 
     (outcome,) = run_controls(Spy({"*": texts}), [(Task("t", ASK, target), control)], Context(Sampling()))
     return outcome, asked

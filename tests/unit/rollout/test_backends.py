@@ -104,3 +104,10 @@ def test_torn_script_names_the_line(tmp_path: Path) -> None:
     path.write_text('{"id": "a", "texts": ["b"]}\n{"id": 3}\n')
     with pytest.raises(DataError, match=r"script\.jsonl:2"):
         ScriptedBackend.from_file(path)
+
+
+def test_a_script_takes_added_requests_in() -> None:
+    backend = ScriptedBackend({"*": ["one", "two", "three"]})
+    first, second, third = requests(3)
+    done = backend.generate([first, second], lambda c: [third] if c.request_id == "r0" else None)
+    assert [(c.request_id, c.text) for c in done] == [("r0", "one"), ("r1", "two"), ("r2", "three")]

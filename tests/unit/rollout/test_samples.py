@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 from dataclasses import dataclass, field
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -44,11 +45,18 @@ def tell(orders: HandedOut, engines: dict[str, Counting]) -> None:
 
 
 @settings(max_examples=40)
-@given(st.data(), st.lists(st.integers(1, 120), min_size=1, max_size=16), st.integers(1, 3), st.integers(1, 16))
+@given(
+    st.data(),
+    st.lists(st.integers(1, 120), min_size=1, max_size=16),
+    st.lists(st.integers(1, 120), max_size=4),
+    st.integers(1, 3),
+    st.integers(1, 16),
+)
 def test_every_token_counts_once_under_any_order_of_events(
-    data: st.DataObject, limits: list[int], count: int, slots: int
+    data: st.DataObject, limits: list[int], added: list[int], count: int, slots: int
 ) -> None:
-    """Engines step, die, join and hand requests over; what a former holder tells late changes nothing."""
+    """Engines step, die, join and hand requests over, and further requests come; what a former holder tells late
+    changes nothing."""
     requests = [Request(str(i), (7,), Sampling(max_tokens=limit)) for i, limit in enumerate(limits)]
     call = RunningCall(requests, name="c", version=1, predictor=LengthPredictor(), decode=str)
     engines: dict[str, Counting] = {}
@@ -93,8 +101,28 @@ def test_every_token_counts_once_under_any_order_of_events(
                 if done is not None:
                     ended.append(done.request_id)
                     late.append((name, told))
+                    if added:
+                        new = Request(str(len(requests)), (7,), Sampling(max_tokens=added.pop()))
+                        requests.append(new)
+                        call.add([new])
+    assert call.total == len(requests)
     assert sorted(ended, key=int) == [r.id for r in requests]
-    for request, done in zip(requests, call.completions(), strict=True):
+    for request, done in zip(requests, call.completions(), strict=True):  # added ones behind the first
         assert done.finish is FinishReason.LIMIT
         assert done.token_ids == tuple(range(request.sampling.max_tokens))
         assert done.logprobs == tuple(float(n) for n in done.token_ids)
+
+
+def test_an_added_request_has_an_id_of_its_own_and_counts_for_the_failures() -> None:
+    requests = [Request("a", (7,), Sampling(max_tokens=4))]
+    call = RunningCall(requests, name="c", version=1, predictor=LengthPredictor(), decode=str)
+    with pytest.raises(ValueError, match="'a' stands twice"):
+        call.add(requests)
+    call.add_engine("e", "e", 4)
+    call.add([Request("b", (7,), Sampling(max_tokens=4))])
+    (first, second) = [key for key, _, _ in call.hand_out().submissions["e"]]
+    assert call.apply("e", Event(first, (), (), "refused: too long")) is not None
+    assert (call.failures, call.total, call.is_open) == (1, 2, True)
+    assert call.apply("e", Event(second, (1,), (0.0,), "stop")) is not None
+    assert (call.failures, call.is_open) == (1, False)
+    assert [done.request_id for done in call.completions()] == ["a", "b"]
