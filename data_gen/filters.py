@@ -25,10 +25,23 @@ class DropReason(StrEnum):
     CONTAMINATED = "contaminated"
     UNFINISHED = "unfinished"
     REPETITIVE = "repetitive"
+    REFUSED = "refused"
+    OTHER_LANGUAGE = "other_language"
+    LEFTOVERS = "leftovers"
+    LENGTH_UNSTATED = "length_unstated"
+    LENGTH_MISSED = "length_missed"
+    NO_TRUE_DEMAND = "no_true_demand"
+    UNSUITABLE = "unsuitable"
+    PLAN_UNREADABLE = "plan_unreadable"
+    NO_GROWTH = "no_growth"
+    BACKEND = "backend"
     OUTSIDE_BANDS = "outside_bands"
     TOO_LONG = "too_long"
     EXACT_DUPLICATE = "exact_duplicate"
     NEAR_DUPLICATE = "near_duplicate"
+    SAME_REQUEST = "same_request"
+    UNJUDGED = "unjudged"
+    LOW_QUALITY = "low_quality"
     OVER_QUOTA = "over_quota"
 
     @property
@@ -46,10 +59,23 @@ _MEANINGS = {
     DropReason.CONTAMINATED: "the prompt holds one of the evaluation",
     DropReason.UNFINISHED: "the completion was cut, or ends inside a sentence",
     DropReason.REPETITIVE: "the completion repeats itself",
+    DropReason.REFUSED: "the model declined",
+    DropReason.OTHER_LANGUAGE: "prompt and completion are in different writing systems, and the prompt asks for none",
+    DropReason.LEFTOVERS: "marks of a chat template, a plan or an unfilled form in the completion, or mostly markup",
+    DropReason.LENGTH_UNSTATED: "the prompt does not state exactly one length",
+    DropReason.LENGTH_MISSED: "the completion is too far from the length that the prompt states",
+    DropReason.NO_TRUE_DEMAND: "no length demand is true of the completion",
+    DropReason.UNSUITABLE: "no attempt passed the checks",
+    DropReason.PLAN_UNREADABLE: "no plan could be read after all attempts",
+    DropReason.NO_GROWTH: "no attempt was longer by the wanted factor",
+    DropReason.BACKEND: "the engine or endpoint gave an error",
     DropReason.OUTSIDE_BANDS: "no class takes its length",
     DropReason.TOO_LONG: "more tokens than a training row may have",
     DropReason.EXACT_DUPLICATE: "same prompt and completion as a row that is used, but for case and punctuation",
     DropReason.NEAR_DUPLICATE: "nearly the completion of a row that is used",
+    DropReason.SAME_REQUEST: "another completion of the same or nearly the same prompt is used",
+    DropReason.UNJUDGED: "the judge gave no grades",
+    DropReason.LOW_QUALITY: "the quality is below the least one",
     DropReason.OVER_QUOTA: "its class was full",
 }
 

@@ -15,8 +15,11 @@ BYTES_PER_TEXT = 2700
 """Memory of each kept text, however long: 2,490 in the index of rensa 0.5.0 (20,000 texts) and a set's entry."""
 
 _HASHES = 128
-_BANDS = 16
-"""Texts of the threshold 0.8 share a band with a probability of 95 %, of 0.9 with over 99.9 %."""
+_BANDS, _LOW_BANDS = 16, 32
+"""With 16 bands, texts of the similarity 0.8 share one with a probability of 95 %, of 0.9 with over 99.9 %; with 32, of
+0.5 with 87 %, of 0.7 with over 99.9 %."""
+_LOW_THRESHOLD = 0.75
+"""Below it, 32 bands."""
 
 
 @dataclass(frozen=True)
@@ -53,7 +56,8 @@ class NearDuplicates:
         self._shingle = shingle
         self._seed = seed
         self._seen: set[int] = set()
-        self._index = RMinHashDeduplicator(threshold, _HASHES, use_lsh=True, num_bands=_BANDS, seed=seed)
+        bands = _BANDS if threshold >= _LOW_THRESHOLD else _LOW_BANDS
+        self._index = RMinHashDeduplicator(threshold, _HASHES, use_lsh=True, num_bands=bands, seed=seed)
 
     def __len__(self) -> int:
         """Texts kept."""
@@ -72,21 +76,35 @@ class NearDuplicates:
 
     def check(self, found: Fingerprint) -> DropReason | None:
         """Why it is a duplicate of a kept text; None for a new one, which is kept."""
-        exact = int(found.exact, 16)
-        if exact in self._seen:
+        reason = self.find(found)
+        if reason is None:
+            self.keep(found)
+        return reason
+
+    def find(self, found: Fingerprint) -> DropReason | None:
+        """Why it is a duplicate of a kept text; None for a new one, which is not kept."""
+        if int(found.exact, 16) in self._seen:
             return DropReason.EXACT_DUPLICATE
-        if found.sketch is not None:
-            sketch = self._new_sketch()
-            sketch.__setstate__(base64.b64decode(found.sketch))
-            if self._index.get_duplicates(sketch):
-                return DropReason.NEAR_DUPLICATE
+        sketch = self._sketch_of(found)
+        return DropReason.NEAR_DUPLICATE if sketch is not None and self._index.get_duplicates(sketch) else None
+
+    def keep(self, found: Fingerprint) -> None:
+        """Know a text that `find` found new."""
+        sketch = self._sketch_of(found)
+        if sketch is not None:
             self._index.add(found.exact, sketch)
-        self._seen.add(exact)
-        return None
+        self._seen.add(int(found.exact, 16))
 
     def seen(self, text: str) -> DropReason | None:
         """`check` of the text's fingerprint."""
         return self.check(self.fingerprint(text))
+
+    def _sketch_of(self, found: Fingerprint) -> Any:
+        if found.sketch is None:
+            return None
+        sketch = self._new_sketch()
+        sketch.__setstate__(base64.b64decode(found.sketch))
+        return sketch
 
     def _new_sketch(self) -> Any:
         from rensa import RMinHash

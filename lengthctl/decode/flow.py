@@ -63,6 +63,8 @@ class Setback(StrEnum):
     """The model declined."""
     EMPTY = "empty"
     """Nothing was written."""
+    UNSUITABLE = "unsuitable"
+    """Something was written, and no attempt passed the checks."""
     REPETITIVE = "repetitive"
     """All attempts repeat themselves or an earlier part."""
     UNFINISHED = "unfinished"

@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 
+from lengthctl.chinese_numbers import parse_chinese_number
 from lengthctl.config import PromptsConfig
 from lengthctl.errors import DataError
 from lengthctl.length import Relation, Target, Unit
@@ -58,11 +59,10 @@ def load_longbench_write(source: str, *, split: str = "train") -> list[LengthPro
 
 
 _KINDS = {"about": Relation.ABOUT, "range": Relation.RANGE, "above": Relation.AT_LEAST, "below": Relation.AT_MOST}
-_DIGITS = {c: i for i, c in enumerate("\u96f6\u4e00\u4e8c\u4e09\u56db\u4e94\u516d\u4e03\u516b\u4e5d")} | {"\u4e24": 2}
-_POWERS = {"\u5341": 10, "\u767e": 100, "\u5343": 1000, "k": 1000, "\u4e07": 10_000}
 _NUMBER = re.compile(
     r"(\d[\d,\uff0c]*(?:\.\d+)?)(?!\d)(?:\s*([kK\u5343\u4e07])(?![A-Za-z]))?"
-    rf"|([{''.join(_DIGITS)}\u5341\u767e\u5343\u4e07]+)(?=\s*(?:\u4e2a?\u5b57|\u81f3|\u5230|[-~\uff5e\u2014]))"
+    r"|([\u96f6\u4e00\u4e8c\u4e24\u4e09\u56db\u4e94\u516d\u4e03\u516b\u4e5d\u5341\u767e\u5343\u4e07]+)"
+    r"(?=\s*(?:\u4e2a?\u5b57|\u81f3|\u5230|[-~\uff5e\u2014]))"
 )
 """Digits with a power, or a Chinese numeral before the unit or the dash of a range."""
 
@@ -116,25 +116,10 @@ def _language(text: str) -> str:
 
 
 def _numbers(phrase: str) -> list[int]:
-    """Lengths of a constraint in their order: `2,000` (the benchmark's code reads 2), `2.5k`, Chinese numerals."""
+    """Lengths of a constraint in their order: `2,000` (the benchmark's code reads 2), `2.5k`, Chinese numerals; 0 for a
+    numeral that is none."""
     found = []
     for digits, power, numeral in _NUMBER.findall(phrase):
-        if numeral:
-            found.append(_chinese(numeral))
-        else:
-            value = float(digits.replace(",", "").replace("\uff0c", "")) * _POWERS.get(power.lower(), 1)
-            found.append(round(value))
+        number = numeral or digits + power.lower().replace("k", "\u5343")
+        found.append(parse_chinese_number(number) or 0)
     return found
-
-
-def _chinese(numeral: str) -> int:
-    """A numeral of digits and powers up to ten thousands; 0 for one that is none."""
-    total, below, digit = 0, 0, 0
-    for character in numeral:
-        if character in _DIGITS:
-            digit = _DIGITS[character]
-        elif _POWERS[character] == 10_000:
-            total, below, digit = total + (below + digit) * 10_000, 0, 0
-        else:
-            below, digit = below + (digit or 1) * _POWERS[character], 0
-    return total + below + digit

@@ -13,7 +13,10 @@ import pytest
 ROOT = Path(__file__).parents[2]
 TIERS = [
     {"length", "errors", "registry", "records"},
-    {"degeneration", "sentences", "token_rates", "hacking", "judged_text", "levels", "math_tokens"},
+    {
+        *("degeneration", "sentences", "token_rates", "hacking", "judged_text", "levels", "math_tokens"),
+        *("chinese_numbers", "writing_system"),
+    },
     {
         *("scoring", "reasoning", "plain_answers", "checking", "checking_worker", "judging", "judging_pairs"),
         "valid_math",

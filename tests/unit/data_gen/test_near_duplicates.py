@@ -53,6 +53,28 @@ def test_near_and_far() -> None:
     assert len(known) == 3
 
 
+def test_a_low_threshold_finds_texts_that_are_half_alike() -> None:
+    found = 0
+    for seed in range(40):
+        known = NearDuplicates(threshold=0.5)
+        text = words(seed)
+        known.seen(" ".join(text))
+        found += known.seen(with_changes(text, 5, seed)) is DropReason.NEAR_DUPLICATE  # about 71 of 121 shingles
+    assert found >= 34
+
+
+def test_finding_does_not_keep() -> None:
+    known = NearDuplicates()
+    one = known.fingerprint(" ".join(words(1)))
+    assert known.find(one) is None
+    assert known.find(one) is None
+    assert len(known) == 0
+    known.keep(one)
+    assert known.find(one) is DropReason.EXACT_DUPLICATE
+    assert known.find(known.fingerprint(with_changes(words(1), 1))) is DropReason.NEAR_DUPLICATE
+    assert len(known) == 1
+
+
 def test_short_texts_are_only_compared_whole() -> None:
     known = NearDuplicates()
     assert known.seen("yes of course it") is None
