@@ -12,7 +12,25 @@ from lengthctl.cli import score
 from lengthctl.cli import data
 
 # isort: split
+from lengthctl.cli import data_long, data_self
+
+# isort: split
+from lengthctl.cli import data_sets
+
+# isort: split
 from lengthctl.cli import browse
 from lengthctl.cli.app import app, main
 
-__all__ = ["app", "browse", "comparing", "data", "jobs", "main", "score", "writing"]
+__all__ = [
+    "app",
+    "browse",
+    "comparing",
+    "data",
+    "data_long",
+    "data_self",
+    "data_sets",
+    "jobs",
+    "main",
+    "score",
+    "writing",
+]

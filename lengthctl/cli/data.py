@@ -2,31 +2,24 @@
 
 from __future__ import annotations
 
-import shlex
-import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from lengthctl.cli.app import AsJson, app, emit
+from lengthctl.cli.app import AsJson, app, emit, prepare_for
+from lengthctl.cli.data_results import Against, Out, Seed, command_line, kept_out, tell
 from lengthctl.errors import ConfigError, DataError, Problem, RunFolderError
 
 if TYPE_CHECKING:
-    from lengthctl.data_gen.decontamination import Contamination
+    from lengthctl.data_gen.preference_rules import PairRules, PairSet
+    from lengthctl.data_gen.preference_texts import Text
     from lengthctl.mlt_table import MltTable
 
 __all__: list[str] = []
 
 data = typer.Typer(help="Make training data: rows with meta length tokens, pairs by length.", no_args_is_help=True)
 app.add_typer(data, name="data")
-
-Out = Annotated[Path, typer.Option(help="Folder for the data and their card; an interrupted command goes on there.")]
-Seed = Annotated[int, typer.Option(min=0, help="Of every choice.")]
-Against = Annotated[
-    list[str] | None,
-    typer.Option(help="Prompts of an evaluation, which no row may hold; the built-in held-out ones always count."),
-]
 
 
 @data.command()
@@ -87,11 +80,11 @@ def ruler(
             _table(table),
             settings,
             out,
-            contamination=_contamination(against),
-            command=shlex.join(["lengthctl", *sys.argv[1:]]),
+            contamination=kept_out(against),
+            command=command_line(),
             on_row=bar.update,
         )
-    _told(facts.to_row(), out, as_json)
+    tell(facts.to_row(), out, as_json)
 
 
 @data.command()
@@ -100,14 +93,27 @@ def pairs(
     out: Out,
     kind: Annotated[
         str,
-        typer.Option(help="adherence (a hit over a miss), hindsight (each text under its own length)."),
+        typer.Option(
+            help="adherence (a hit over a miss), hindsight (each text under its own length), or quality (the best by "
+            "length and quality together, as LongWriter)."
+        ),
     ] = "hindsight",
     mlt: Annotated[str | None, typer.Option(help="Ask by tokens (as --table of data ruler); else in words.")] = None,
     openings: Annotated[
         bool,
         typer.Option("--openings", help="With --mlt: each text's openings too, up to the end of a sentence."),
     ] = False,
-    per_prompt: Annotated[int, typer.Option(min=1, help="Pairs a prompt and length at most.")] = 2,
+    per_prompt: Annotated[
+        int | None, typer.Option(min=1, help="Pairs a prompt and length at most; default 2, of quality 1.")
+    ] = None,
+    judge_config: Annotated[
+        str | None,
+        typer.Option(
+            "--judge",
+            help="Of quality: recipe whose judge grades the texts; default: a column `quality`, "
+            "else what the text itself shows.",
+        ),
+    ] = None,
     against: Against = None,
     seed: Seed = 0,
     as_json: AsJson = False,
@@ -119,22 +125,49 @@ def pairs(
     from lengthctl.data_gen.preference_texts import read_texts
 
     makers = {"adherence": adherence_pairs, "hindsight": hindsight_pairs}
-    if kind not in makers:
+    if kind not in {*makers, "quality"}:
         from lengthctl.registry import did_you_mean
 
-        raise ConfigError("data pairs", [Problem("--kind", f"there is no {kind!r}{did_you_mean(kind, makers)}")])
-    rules = PairRules(seed=seed, per_prompt=per_prompt, table=None if mlt is None else _table(mlt, "--mlt"))
+        hint = did_you_mean(kind, [*makers, "quality"])
+        raise ConfigError("data pairs", [Problem("--kind", f"there is no {kind!r}{hint}")])
+    if kind != "quality" and judge_config is not None:
+        raise ConfigError("data pairs", [Problem("--judge", f"has no effect with --kind {kind}")])
+    most = per_prompt or (1 if kind == "quality" else 2)
+    rules = PairRules(seed=seed, per_prompt=most, table=None if mlt is None else _table(mlt, "--mlt"))
     if openings and rules.table is None:
         raise ConfigError("data pairs", [Problem("--openings", "needs --mlt, whose lengths they get")])
     texts, unread = read_texts(sources)
-    held_out = _contamination(against)
+    held_out = kept_out(against)
     usable = [text for text in texts if not held_out.hit(text.request[-1]["content"])]
     if texts and not usable:
         raise DataError("every text answers a prompt of the evaluation", "Give texts for training prompts")
     if openings and rules.table is not None:
         usable = list(with_openings(usable, rules.table))
-    found = makers[kind](usable, rules)
-    _told(write_pairs([found], out, rules, unread=unread), out, as_json)
+    found = makers[kind](usable, rules) if kind in makers else _quality_pairs(usable, rules, judge_config, out)
+    tell(write_pairs([found], out, rules, unread=unread), out, as_json)
+
+
+def _quality_pairs(texts: list[Text], rules: PairRules, judge_config: str | None, out: Path) -> PairSet:
+    """By S_l and S_q: of the judge, else those that the texts bring, else from the texts alone."""
+    from lengthctl.data_gen.quality_pairs import quality_pairs, with_own_quality
+    from lengthctl.progress import Narrator
+
+    narrator = Narrator()
+    if judge_config is None:
+        graded = with_own_quality(texts)
+    else:
+        from lengthctl.cli.named import load_named
+        from lengthctl.pipelines.text_judging import grade_texts
+
+        recipe = load_named(judge_config, None)
+        if recipe.judge is not None:
+            prepare_for(recipe.judge.backend)
+        with narrator.bar(len(texts), "texts judged") as bar:
+            graded = grade_texts(recipe, texts, cache=out / "verdicts.jsonl", say=narrator.say, tick=bar.update)
+    made = quality_pairs(graded, rules)
+    if made.found.pairs:
+        narrator.say(made.line)
+    return made.found
 
 
 @data.command()
@@ -175,7 +208,7 @@ def judge(
         problem = Problem("--judge", "has no effect with --truth, whose verdicts a program writes")
         raise ConfigError("data judge", [problem])
     settings = JudgeDataSettings(pairs=n, held_out=held_out, max_words=max_words, seed=seed)
-    command = shlex.join(["lengthctl", *sys.argv[1:]])
+    command = command_line()
     narrator = Narrator()
     recipe = None if judge_config is None else load_named(judge_config, None)
     with narrator.bar(0, "pairs") as bar:
@@ -183,16 +216,16 @@ def judge(
             from lengthctl.data_gen.instruction_data import read_instructions
 
             read = [read_instructions(source, split=split) for source in sources]
-            kinds, kept_out = [Truth(name) for name in dict.fromkeys(truth)], _contamination(against)
+            kinds, evaluated = [Truth(name) for name in dict.fromkeys(truth)], kept_out(against)
             facts = build_known_data(
-                read, kinds, settings, out, contamination=kept_out, command=command, on_pair=bar.update
+                read, kinds, settings, out, contamination=evaluated, command=command, on_pair=bar.update
             )
         else:
             with opened_writer(recipe, out, narrator.say) as writer:
                 facts = build_preference_data(
                     sources, settings, out, judge=writer, split=split, command=command, on_pair=bar.update
                 )
-    _told(facts, out, as_json, "rl.jsonl")
+    tell(facts, out, as_json, "rl.jsonl")
 
 
 @data.command()
@@ -239,25 +272,3 @@ def _table(name: str, option: str = "--table") -> MltTable:
         return read_table(name)
     except (TypeError, ValueError) as error:
         raise ConfigError("data", [Problem(option, str(error))], "Give ruler, paper, fm, or a .json file") from error
-
-
-def _contamination(sources: list[str] | None) -> Contamination:
-    from lengthctl.config import PromptsConfig
-    from lengthctl.data_gen.decontamination import Contamination
-    from lengthctl.prompt_sources import load_seed_prompts
-
-    texts = [seed.messages[-1]["content"] for seed in load_seed_prompts(PromptsConfig(), "eval")]  # type: ignore[call-arg]
-    for source in sources or ():
-        own = PromptsConfig(eval_source=source)  # type: ignore[call-arg]
-        texts += [seed.messages[-1]["content"] for seed in load_seed_prompts(own, "eval")]
-    return Contamination(texts)
-
-
-def _told(facts: dict[str, Any], out: Path, as_json: bool, file: str = "train.jsonl") -> None:
-    import json
-
-    if as_json:
-        emit(json.dumps(facts, ensure_ascii=False))
-    else:
-        emit((out / "README.md").read_text(encoding="utf-8").partition("\n---\n")[2].strip())
-        emit(f"\n{out / file}")

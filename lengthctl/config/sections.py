@@ -115,9 +115,10 @@ class TrainConfig(Section):
     """Of `data.pieces`: odds of the lengths; the first two begin short and grow within each epoch."""
     hyperfit: HyperfitSection | None = None
     """Of `sft`: watch how varied greedy texts become, and when to stop."""
-    loss_weighting: Literal["tokens", "sequences"] = "tokens"
+    loss_weighting: Literal["tokens", "sequences", "longwriter"] = "tokens"
     """Of `sft`: every completion token of a step weighs the same, or every completion does, however long. LongWriter
-    (arXiv 2408.07055) found the former needed for long outputs."""
+    (arXiv 2408.07055) found the former needed for long outputs. `longwriter`, to compare with: the loss of its released
+    code, the mean over a process's tokens times its completions / 30, which grows with the number of completions."""
     mlt_weight: float = Field(1.0, ge=0)
     """Of `sft`: weight of the loss on a meta length token, beside 1 for the others; 0 leaves it to be given."""
     mlt_rate: float = Field(1.0, gt=0)

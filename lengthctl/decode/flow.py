@@ -69,6 +69,8 @@ class Setback(StrEnum):
     """All attempts repeat themselves or an earlier part."""
     UNFINISHED = "unfinished"
     """All attempts end in the limit or inside a sentence."""
+    LEFTOVERS = "leftovers"
+    """All attempts tell of themselves: that they are a revision."""
     NO_GROWTH = "no_growth"
     """No attempt is longer by the wanted factor."""
     TOO_LONG = "too_long"

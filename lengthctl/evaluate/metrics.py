@@ -12,6 +12,7 @@ from dataclasses import asdict, dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
+from lengthctl.degeneration import repetition
 from lengthctl.evaluate.bootstrap import interval, resampled
 from lengthctl.scoring import Scored, is_violated, lifebench_deviation, lifebench_score, longen_score
 
@@ -29,6 +30,7 @@ MEASURES: Mapping[str, Callable[[Scored], float | None]] = {
     "mean_abs_log_ratio": lambda s: abs(s.log_ratio),
     "truncation": lambda s: float(s.is_truncated),
     "repetition": lambda s: s.repetition,
+    "seq_rep_4": lambda s: repetition(s.text, 4),
     "mean_length": lambda s: float(s.length),
     "hit": lambda s: float(s.is_hit),
     "within_5": lambda s: float(abs(s.relative_deviation) <= 0.05),
@@ -45,8 +47,9 @@ MEASURES: Mapping[str, Callable[[Scored], float | None]] = {
     "mean_drawn_tokens": lambda s: float(s.drawn_tokens or s.tokens) or None,
 }
 """What is measured of one completion; a metric is its mean. `mean_length` is in the target's unit, `mean_tokens` and
-`mean_drawn_tokens` in tokens, everything else a fraction. None where a measure does not apply: that completion is left
-out of the mean, and the measure of completions that all lack it.
+`mean_drawn_tokens` in tokens, everything else a fraction: `repetition` of word trigrams, `seq_rep_4` of 4-grams. None
+where a measure does not apply: that completion is left out of the mean, and the measure of completions that all lack
+it.
 
 LIFEBench takes its deviation first by target, then over targets: with as many completions each, this mean is the same.
 """

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-import math
+import re
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from lengthctl.errors import DataError
+from lengthctl.evaluate.columns import LONG_TARGET, MEASURES, Measure, in_order
 from lengthctl.evaluate.metrics import Metric
 from lengthctl.evaluate.shown import shown
 
@@ -32,43 +33,6 @@ Level = Mapping[str, Metric]
 """Metrics of one set of completions, by measure."""
 
 _NAME_CHARACTERS = 60
-
-
-@dataclass(frozen=True)
-class Measure:
-    """How a measure is shown: its key in a summary, its title with the unit, and the factor that the unit needs."""
-
-    key: str
-    title: str
-    scale: float = 100.0
-
-    def text(self, metric: Metric, *, signed: bool = False) -> str:
-        """Value and 95 % interval, e.g. `63.3 [57.1, 69.2]`."""
-        sign = "+" if signed else ""
-        value, low, high = (_number(v * self.scale, sign) for v in (metric.value, metric.low, metric.high))
-        return f"{value} [{low}, {high}]"
-
-
-MEASURES = (
-    Measure("accuracy", "accuracy %"),
-    Measure("mean_total_tokens", "tokens", 1.0),
-    Measure("format", "answer marked %"),
-    Measure("accuracy_last_number", "accuracy by the last number %"),
-    Measure("pm", "PM %"),
-    Measure("fm", "FM %"),
-    Measure("mean_abs_relative_deviation", "|deviation| %"),
-    Measure("mean_relative_deviation", "deviation %"),
-    Measure("hit", "hit %"),
-    Measure("truncation", "truncated %"),
-    Measure("repetition", "repeated %"),
-    Measure("cut", "cut %"),
-    Measure("finished", "ends on a sentence %"),
-    Measure("violation", "violated %"),
-    Measure("s_l", "S_l"),
-    Measure("nll_per_token", "nats a token", 1.0),
-)
-"""Columns of the tables by target; a summary that lacks one has no such column. The first four are those of sides that
-answered problems alone."""
 
 
 @dataclass(frozen=True)
@@ -122,9 +86,16 @@ class Summary:
         """Labels of the targets, those of the first side first."""
         return list(dict.fromkeys(label for side in self.sides for label in side.by_target))
 
+    @property
+    def is_long(self) -> bool:
+        """Every target asks for a long text."""
+        numbers = [int(number) for label in self.labels for number in re.findall(r"\d{1,9}", label)]
+        return bool(numbers) and min(numbers) >= LONG_TARGET
+
     def measures(self, limit: int | None = None) -> list[Measure]:
-        """Those of `MEASURES` that some side has, the first `limit` of them."""
-        return [m for m in MEASURES if any(m.key in side.overall for side in self.sides)][:limit]
+        """Those of `MEASURES` that some side has, the first `limit` of them; of long targets others come first."""
+        found = in_order(is_long=self.is_long)
+        return [m for m in found if any(m.key in side.overall for side in self.sides)][:limit]
 
 
 def read_summary(run_dir: Path) -> dict[str, Any]:
@@ -292,7 +263,3 @@ def _name(value: object) -> str:
 
 def _seconds(value: Any, factor: float) -> float | None:
     return value * factor if isinstance(value, int | float) else None
-
-
-def _number(value: float, sign: str = "") -> str:
-    return f"{value:{sign}.1f}" if math.isfinite(value) else "-"

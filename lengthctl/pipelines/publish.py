@@ -17,7 +17,9 @@ if TYPE_CHECKING:
     from lengthctl.config import Config
     from lengthctl.rundir import RunFolder
 
-__all__ = ["export_model", "push_model", "write_card"]
+__all__ = ["export_model", "push_dataset", "push_model", "write_card"]
+
+_DATASET_FILES = ["README.md", "stats.json", "train.jsonl", "train.parquet"]
 
 
 def export_model(
@@ -63,14 +65,26 @@ def push_model(folder: Path, repository: str) -> None:
     Raises:
         EndpointError: the hub cannot be reached, or refuses.
     """
+    _push(folder, repository, "model", "the trained model is kept in the run folder", None)
+
+
+def push_dataset(folder: Path, repository: str) -> None:
+    """Upload a folder that `lengthctl data` made: its rows, counts and card, and nothing else that lies there.
+
+    Raises:
+        EndpointError: the hub cannot be reached, or refuses.
+    """
+    _push(folder, repository, "dataset", f"the data are kept in {folder}", _DATASET_FILES)
+
+
+def _push(folder: Path, repository: str, kind: str, kept: str, files: list[str] | None) -> None:
     from huggingface_hub import HfApi
 
     try:
         api = HfApi()
-        api.create_repo(repository, exist_ok=True)
-        api.upload_folder(repo_id=repository, folder_path=folder)
+        api.create_repo(repository, repo_type=kind, exist_ok=True)
+        api.upload_folder(repo_id=repository, repo_type=kind, folder_path=folder, allow_patterns=files)
     except Exception as error:
         raise EndpointError(
-            f"{repository} could not be pushed ({first_line(error)})",
-            "Log in with `hf auth login`; the trained model is kept in the run folder",
+            f"{repository} could not be pushed ({first_line(error)})", f"Log in with `hf auth login`; {kept}"
         ) from error

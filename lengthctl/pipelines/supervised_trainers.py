@@ -79,9 +79,9 @@ def _supervised(config: Config, run: RunFolder, say: Callable[[str], None]) -> P
     tokenizer = tokenizer if table is None else _marked(tokenizer, table)
     lead_ids = {} if tokenizer.mlt is None or table is None else {t.name: i for i, t in tokenizer.mlt.by_id.items()}
     data = load_train_data(config, run, tokenizer, lead_ids, args.max_length)
-    by_sequence = config.train.loss_weighting == "sequences"
+    weighting = config.train.loss_weighting
     collator = CompletionCollator(
-        frozenset(lead_ids.values()), config.train.mlt_weight, by_sequence, config.train.end_weight
+        frozenset(lead_ids.values()), config.train.mlt_weight, weighting, config.train.end_weight
     )
 
     def build(callbacks: list[Any], checkpoint: Path | None) -> Any:

@@ -56,6 +56,7 @@ class LengthSFTTrainer(SFTTrainer):  # type: ignore[misc]  # TRL is untyped
         **trl: Any,
     ) -> None:
         self._lead_ids, self._mlt_rate = collator.lead_ids, mlt_rate
+        self._is_scaled = collator.is_scaled
         super().__init__(data_collator=collator, **trl)
         self._batching, self._batch_tokens, self._curriculum = batching, batch_tokens, curriculum
         self._micro_batch_tokens = micro_batch_tokens
@@ -113,7 +114,10 @@ class LengthSFTTrainer(SFTTrainer):  # type: ignore[misc]  # TRL is untyped
         return total
 
     def _total_weight(self, batch: Mapping[str, Any]) -> float:
-        """What a step's losses are divided by: its weights on all processes, a process's share of them."""
+        """What a step's losses are divided by: its weights on all processes, a process's share of them; 1 where the
+        weights are scaled already."""
+        if self._is_scaled:
+            return 1.0
         weights = batch["loss_weights"].sum()
         return float(self.accelerator.reduce(weights, "sum") / self.accelerator.num_processes)
 
@@ -136,7 +140,7 @@ class LengthSFTTrainer(SFTTrainer):  # type: ignore[misc]  # TRL is untyped
             raise NotImplementedError("logits are not computed")
         mode = "train" if model.training else "eval"
         weights = inputs["loss_weights"]
-        total = inputs.get("total_weight") or float(weights.sum())
+        total = inputs.get("total_weight") or (1.0 if self._is_scaled else float(weights.sum()))
         if "packs" in inputs:
             logps, _ = batch_logprobs(model, inputs, inputs["packs"])
         else:

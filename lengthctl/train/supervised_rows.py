@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal, assert_never
 
 from lengthctl.errors import ModelError
 from lengthctl.models import LoadedTokenizer
@@ -13,7 +13,12 @@ from lengthctl.sentences import sentence_ends
 if TYPE_CHECKING:
     import torch
 
-__all__ = ["CompletionCollator", "TrainRow", "build_row", "find_end_places"]
+__all__ = ["CompletionCollator", "TrainRow", "Weighting", "build_row", "find_end_places"]
+
+Weighting = Literal["tokens", "sequences", "longwriter"]
+
+_LONGWRITER_SEQUENCES = 30
+"""A constant of LongWriter's code."""
 
 
 @dataclass(frozen=True)
@@ -74,14 +79,23 @@ class CompletionCollator:
     """Rows of a dataset as TRL lays out a batch: prompts padded on the left, completions on the right.
 
     Adds `loss_weights` (B, T): 1 for each completion token, `lead_weight` for a first token among `lead_ids`,
-    `end_weight` for those at a row's `end_places`; by `by_sequence` each row's are divided by their sum, so that every
-    completion weighs the same.
+    `end_weight` for those at a row's `end_places`. By `weighting`:
+
+    - `tokens`: so they stay;
+    - `sequences`: each row's are divided by their sum, so that every completion weighs the same;
+    - `longwriter`: they are the parts of LongWriter's loss, which its released code (arXiv 2408.07055, `train/main.py`)
+      scales with the batch: the token mean of a process's batch times its completions / 30. `is_scaled` then.
     """
 
     lead_ids: frozenset[int] = frozenset()
     lead_weight: float = 1.0
-    by_sequence: bool = False
+    weighting: Weighting = "tokens"
     end_weight: float = 1.0
+
+    @property
+    def is_scaled(self) -> bool:
+        """The weighted sum of a batch is its loss already: it is not to be divided by the weights."""
+        return self.weighting == "longwriter"
 
     def __call__(self, rows: Sequence[Mapping[str, Any]]) -> dict[str, torch.Tensor]:
         """Tensors of the batch."""
@@ -95,8 +109,15 @@ class CompletionCollator:
             weights[is_lead, 0] = self.lead_weight
         for weight, row in zip(weights, rows, strict=True):
             weight[list(row.get("end_places") or ())] *= self.end_weight
-        if self.by_sequence:
-            weights = weights / weights.sum(dim=1, keepdim=True).clamp(min=1e-9)
+        match self.weighting:
+            case "tokens":
+                pass
+            case "sequences":
+                weights = weights / weights.sum(dim=1, keepdim=True).clamp(min=1e-9)
+            case "longwriter":
+                weights = weights * (len(rows) / _LONGWRITER_SEQUENCES) / weights.sum().clamp(min=1e-9)
+            case _:
+                assert_never(self.weighting)
         return {
             "prompt_ids": prompt_ids,
             "prompt_mask": prompt_mask,

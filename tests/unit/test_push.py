@@ -50,11 +50,11 @@ def hub() -> Iterator[ThreadingHTTPServer]:
     server.shutdown()
 
 
-def push(folder: Path, endpoint: str) -> subprocess.CompletedProcess[str]:
+def push(folder: Path, endpoint: str, kind: str = "model") -> subprocess.CompletedProcess[str]:
     code = (
         "import sys\nfrom pathlib import Path\nfrom lengthctl.errors import LengthctlError\n"
-        "from lengthctl.pipelines.publish import push_model\n"
-        f"try: push_model(Path({str(folder)!r}), 'me/m')\n"
+        f"from lengthctl.pipelines.publish import push_{kind}\n"
+        f"try: push_{kind}(Path({str(folder)!r}), 'me/m')\n"
         "except LengthctlError as error: sys.exit(str(error))"
     )
     env = {**os.environ, "HF_ENDPOINT": endpoint, "HF_TOKEN": "hf_secret", "HF_HUB_OFFLINE": "0"}
@@ -72,6 +72,19 @@ def test_the_folder_arrives_under_the_users_login(hub: ThreadingHTTPServer, tmp_
     assert {call[1] for call in hub.calls} == {"Bearer hf_secret"}  # type: ignore[attr-defined]
     committed = [json.loads(line) for line in hub.calls[-1][2].splitlines()]  # type: ignore[attr-defined]
     assert {line["value"]["path"] for line in committed if line["key"] == "file"} == {"README.md", "config.json"}
+
+
+def test_of_a_dataset_only_its_own_files_go(hub: ThreadingHTTPServer, tmp_path: Path) -> None:
+    names = {"README.md", "stats.json", "train.jsonl"}
+    for name in {*names, "steps.jsonl", "verdicts.jsonl"}:
+        (tmp_path / name).write_text("{}")
+    out = push(tmp_path, f"http://127.0.0.1:{hub.server_port}", "dataset")
+    assert out.returncode == 0, out.stderr
+    calls = hub.calls  # type: ignore[attr-defined]
+    assert json.loads(calls[0][2])["type"] == "dataset"
+    assert calls[-1][0].startswith("/api/datasets/me/m/commit/main")
+    committed = [json.loads(line) for line in calls[-1][2].splitlines()]
+    assert {line["value"]["path"] for line in committed if line["key"] == "file"} == names
 
 
 def test_a_hub_that_does_not_answer_is_named(tmp_path: Path) -> None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import random
+from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
@@ -11,6 +13,8 @@ from hypothesis import strategies as st
 from lengthctl.evaluate.metrics import LOGGED, MEASURES, adherence, compare, summarise
 from lengthctl.length import Relation, Target
 from lengthctl.scoring import Scored, score_text
+
+GOLDEN_LONG = json.loads((Path(__file__).parents[2] / "golden" / "long_texts.json").read_text())
 
 # (target, words, PM, FM) by hand from Ruler's bands.
 CASES = [
@@ -116,3 +120,9 @@ def test_order_does_not_matter(cases: list[tuple[int, str]], rng: random.Random)
     assert first["by_target"].keys() == second["by_target"].keys()
     for name, metric in first["overall"].items():
         assert second["overall"][name] == pytest.approx(metric, abs=1e-12)
+
+
+@pytest.mark.parametrize(("text", "share"), GOLDEN_LONG["seq_rep_4"].items())
+def test_repeated_four_grams_by_hand(text: str, share: float) -> None:
+    one = score_text(text, Target(5), prompt_id="p", tokens=9, is_truncated=False)
+    assert summarise([one], 0)["overall"]["seq_rep_4"]["value"] == pytest.approx(share)

@@ -6,6 +6,7 @@ import json
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 from synthetic_evaluation import write_evaluation
@@ -107,3 +108,20 @@ def test_a_torn_summary_is_named(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "summary.json").write_bytes(content)
     with pytest.raises(DataError, match="is torn"):
         read_summary(tmp_path)
+
+
+def _level(**values: float) -> dict[str, Any]:
+    return {key: {"value": value, "low": value, "high": value, "n": 4} for key, value in values.items()}
+
+
+@pytest.mark.parametrize(
+    ("labels", "first"), [(("300", "500"), "S_l"), (("30", "300"), "PM %"), (("~300", "400-600"), "S_l"), ((), "PM %")]
+)
+def test_of_long_targets_the_length_score_comes_first(labels: tuple[str, ...], first: str) -> None:
+    level = _level(pm=0.1, fm=0.2, s_l=0.5, seq_rep_4=0.25, mean_abs_relative_deviation=0.4, truncation=0.0, hit=0.1)
+    side = {"overall": level, "by_target": dict.fromkeys(labels, level)}
+    raw = {"subjects": {"a": side, "b": side}, "differences": {"b": level}}
+    head, rows = summary_rows(raw)
+    assert head[2] == first
+    assert difference_rows(raw)[0][1] == first
+    assert rows[-1][head.index("repeated 4-grams %")].startswith("25.0")

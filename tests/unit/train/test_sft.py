@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import random
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,7 @@ from trl import SFTConfig
 
 from lengthctl.models import BUNDLED, LoadedTokenizer, load_tokenizer
 from lengthctl.train.sft import LengthSFTTrainer
-from lengthctl.train.supervised_rows import CompletionCollator, build_row
+from lengthctl.train.supervised_rows import CompletionCollator, Weighting, build_row
 from lengthctl.trl_fields import trainer_defaults
 
 LEAD = 500
@@ -84,7 +85,7 @@ def by_hand(trainer: LengthSFTTrainer, lead_weight: float, by_sequence: bool) ->
 def test_the_loss_is_the_weighted_mean_however_it_is_computed(
     tmp_path: Path, tokenizer: LoadedTokenizer, lead_weight: float, by_sequence: bool
 ) -> None:
-    collator = CompletionCollator(frozenset({LEAD}), lead_weight, by_sequence)
+    collator = CompletionCollator(frozenset({LEAD}), lead_weight, "sequences" if by_sequence else "tokens")
     found = {}
     for batching in ("packed", "padded"):
         for budget in (None, 40):
@@ -194,3 +195,25 @@ def test_hyperfitting_is_watched_and_ends_by_its_rule(tmp_path: Path, tokenizer:
     assert trainer.state.global_step < 40
     looked = [row["step"] for row in trainer.state.log_history if "hyperfit/ttr" in row]
     assert looked[:2] == [0, 4]
+
+
+GOLDEN_LOSS = json.loads((Path(__file__).parents[2] / "golden" / "long_texts.json").read_text())["loss"]
+
+
+@pytest.mark.parametrize("weighting", ["tokens", "sequences", "longwriter"])
+def test_the_three_weightings_by_hand(weighting: Weighting) -> None:
+    rows = [{"prompt_ids": [1], "completion_ids": [2] * tokens} for tokens, _ in GOLDEN_LOSS["rows"]]
+    collator = CompletionCollator(weighting=weighting)
+    weights = collator(rows)["loss_weights"]
+    summed = sum(float(weight.sum()) * nats for weight, (_, nats) in zip(weights, GOLDEN_LOSS["rows"], strict=True))
+    divisor = 1.0 if collator.is_scaled else float(weights.sum())
+    assert summed / divisor == pytest.approx(GOLDEN_LOSS[weighting], rel=1e-5)
+
+
+def test_the_loss_of_longwriters_code_is_the_token_mean_scaled(tmp_path: Path, tokenizer: LoadedTokenizer) -> None:
+    losses = {}
+    weightings: list[Weighting] = ["tokens", "longwriter"]
+    for weighting in weightings:
+        trainer = make(tmp_path, tokenizer, collator=CompletionCollator(weighting=weighting), micro_batch_tokens=40)
+        losses[weighting], _ = loss_and_gradient(trainer)
+    assert losses["longwriter"] == pytest.approx(losses["tokens"] * 8 / 30, rel=1e-4)

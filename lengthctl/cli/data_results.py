@@ -1,0 +1,108 @@
+"""What all `data` verbs share: options, the prompts that no row may hold, and how results are told."""
+
+from __future__ import annotations
+
+import json
+import shlex
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from lengthctl.cli.app import emit
+from lengthctl.errors import ConfigError, Problem
+
+if TYPE_CHECKING:
+    from lengthctl.data_gen.decontamination import Contamination
+
+__all__ = [
+    "Against",
+    "Limit",
+    "Out",
+    "Push",
+    "Seed",
+    "Sources",
+    "Split",
+    "command_line",
+    "finish",
+    "kept_out",
+    "refuse_twice",
+    "strictly_kept_out",
+    "tell",
+]
+
+Out = Annotated[Path, typer.Option(help="Folder for the data and their card; an interrupted command goes on there.")]
+Seed = Annotated[int, typer.Option(min=0, help="Of every choice.")]
+Against = Annotated[
+    list[str] | None,
+    typer.Option(help="Prompts of an evaluation, which no row may hold; the built-in held-out ones always count."),
+]
+Sources = Annotated[
+    list[str],
+    typer.Argument(metavar="SOURCE...", help="JSONL, CSV, Parquet, or hub ids; key=value sets what has no option."),
+]
+Split = Annotated[str, typer.Option(help="Split of hub datasets.")]
+Limit = Annotated[int | None, typer.Option(min=1, help="Rows of each source at most, to try it out.")]
+Push = Annotated[str | None, typer.Option(help="Hub repository for the data; uses your own login.")]
+
+
+def command_line() -> str:
+    """The command as it was called, for a card."""
+    return shlex.join(["lengthctl", *sys.argv[1:]])
+
+
+def kept_out(against: Sequence[str] | None) -> Contamination:
+    """The built-in held-out prompts, and those of `against`."""
+    from lengthctl.data_gen.decontamination import Contamination
+
+    return Contamination(_evaluation_prompts(against))
+
+
+def strictly_kept_out(against: Sequence[str] | None) -> Contamination:
+    """The same for long texts, whose prompts are often templates: fewer words in common are enough."""
+    from lengthctl.data_gen.decontamination import strict_contamination
+
+    return strict_contamination(_evaluation_prompts(against))
+
+
+def _evaluation_prompts(against: Sequence[str] | None) -> list[str]:
+    from lengthctl.config import PromptsConfig
+    from lengthctl.prompt_sources import load_seed_prompts
+
+    texts = [seed.messages[-1]["content"] for seed in load_seed_prompts(PromptsConfig(), "eval")]  # type: ignore[call-arg]
+    for source in against or ():
+        own = PromptsConfig(eval_source=source)  # type: ignore[call-arg]
+        texts += [seed.messages[-1]["content"] for seed in load_seed_prompts(own, "eval")]
+    return texts
+
+
+def refuse_twice(verb: str, sources: Sequence[str]) -> None:
+    """A source named twice would count its rows as duplicates of themselves.
+
+    Raises:
+        ConfigError: there is one, or no source at all.
+    """
+    if not sources:
+        raise ConfigError(verb, [Problem("SOURCE", "is missing")], "Name a file or a hub id")
+    if twice := sorted({source for source in sources if sources.count(source) > 1}):
+        raise ConfigError(verb, [Problem("SOURCE", f"{twice[0]} is named twice")])
+
+
+def tell(facts: Mapping[str, Any], out: Path, as_json: bool, file: str = "train.jsonl") -> None:
+    """The facts as JSON, or the card without its front matter and the path of the rows."""
+    if as_json:
+        emit(json.dumps(facts, ensure_ascii=False))
+    else:
+        emit((out / "README.md").read_text(encoding="utf-8").partition("\n---\n")[2].strip())
+        emit(f"\n{out / file}")
+
+
+def finish(facts: Mapping[str, Any], out: Path, as_json: bool, push: str | None) -> None:
+    """Tell the result of a data set that is written, then push it where that is wanted."""
+    tell(facts, out, as_json)
+    if push is not None:
+        from lengthctl.pipelines.publish import push_dataset
+
+        push_dataset(out, push)
