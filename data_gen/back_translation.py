@@ -13,12 +13,12 @@ from typing import Literal
 
 from lengthctl.data_gen.curate_filters import other_language
 from lengthctl.data_gen.length_demands import strip_length_demands
-from lengthctl.data_gen.normal_text import normal_words, word_grams
 from lengthctl.data_gen.stated_length import Unstated, find_stated_length
 from lengthctl.decode.flow import Answer, Call, Flow, FlowFailedError, Setback
 from lengthctl.judged_text import fill_in, harmless, mark_of
 from lengthctl.judging import is_refusal
 from lengthctl.length import Unit, count_length
+from lengthctl.normal_text import normal_words, word_grams
 from lengthctl.records import FinishReason
 from lengthctl.writing_system import wording_language
 

@@ -14,8 +14,8 @@ from lengthctl.data_gen.dataset_folder import KEPT_COLUMNS, DatasetAbout, Distin
 from lengthctl.data_gen.decontamination import Contamination
 from lengthctl.data_gen.filters import DropReason
 from lengthctl.data_gen.instruction_data import read_rows
-from lengthctl.data_gen.normal_text import content_digest
 from lengthctl.length import Encoder
+from lengthctl.normal_text import content_digest
 
 __all__ = ["build_constrained_data"]
 

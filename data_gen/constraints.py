@@ -17,10 +17,10 @@ from lengthctl.data_gen.demand_forms import draw_phrase, put_demand
 from lengthctl.data_gen.filters import DropReason, asks_for_length
 from lengthctl.data_gen.instruction_data import Instruction
 from lengthctl.data_gen.length_demands import strip_length_demands
-from lengthctl.data_gen.normal_text import content_digest
 from lengthctl.data_gen.row_shapes import parse_row
 from lengthctl.data_gen.stated_length import LONGEN_TOLERANCE, Unstated, find_stated_length
 from lengthctl.length import Encoder, Relation, Target, Unit, count_length
+from lengthctl.normal_text import content_digest
 from lengthctl.scoring import longen_score
 from lengthctl.writing_system import wording_language
 

@@ -7,11 +7,11 @@ import zlib
 from typing import TypeVar
 
 from lengthctl.data_gen.filters import DropReason
-from lengthctl.data_gen.normal_text import normal_words
 from lengthctl.data_gen.quality import seq_rep_n
 from lengthctl.degeneration import has_count_claim, markup_fraction
 from lengthctl.judging import is_refusal
 from lengthctl.length import Target
+from lengthctl.normal_text import normal_words
 from lengthctl.scoring import s_l
 from lengthctl.writing_system import writing_system
 

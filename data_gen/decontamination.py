@@ -6,7 +6,7 @@ import re
 from collections import Counter
 from collections.abc import Iterable
 
-from lengthctl.data_gen.normal_text import content_digest, normal_form, normal_words, word_grams
+from lengthctl.normal_text import content_digest, normal_form, normal_words, word_grams
 
 __all__ = ["Contamination", "strict_contamination"]
 

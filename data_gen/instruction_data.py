@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from lengthctl.data_gen.filters import DropReason
-from lengthctl.data_gen.normal_text import content_digest
 from lengthctl.data_gen.row_shapes import Columns, parse_row
 from lengthctl.errors import DataError, first_line
+from lengthctl.normal_text import content_digest
 from lengthctl.prompts import Message
 from lengthctl.records import FinishReason, read_records
 

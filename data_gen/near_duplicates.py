@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from lengthctl.data_gen.filters import DropReason
-from lengthctl.data_gen.normal_text import content_digest, normal_form, normal_words, word_grams
+from lengthctl.normal_text import content_digest, normal_form, normal_words, word_grams
 
 __all__ = ["BYTES_PER_TEXT", "Fingerprint", "NearDuplicates"]
 

@@ -10,9 +10,9 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from lengthctl.data_gen.normal_text import normal_words
 from lengthctl.degeneration import is_finished
 from lengthctl.length import Target, Unit, count_length
+from lengthctl.normal_text import normal_words
 from lengthctl.scoring import s_l
 from lengthctl.writing_system import writing_system
 

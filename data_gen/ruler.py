@@ -28,7 +28,6 @@ from lengthctl.data_gen.decontamination import Contamination
 from lengthctl.data_gen.filters import DropReason
 from lengthctl.data_gen.instruction_data import Instruction, Instructions
 from lengthctl.data_gen.near_duplicates import Fingerprint, NearDuplicates
-from lengthctl.data_gen.normal_text import content_digest
 from lengthctl.data_gen.openings import WithOpenings
 from lengthctl.data_gen.ruler_measure import RulerMeasure
 from lengthctl.data_gen.ruler_rows import RowSet, build_base_row, build_set_row, choose_form
@@ -36,6 +35,7 @@ from lengthctl.data_gen.ruler_settings import RulerSettings
 from lengthctl.errors import DataError
 from lengthctl.length import Encoder
 from lengthctl.mlt_table import MltTable
+from lengthctl.normal_text import content_digest
 from lengthctl.rundir import write_atomic, write_json
 
 __all__ = ["RulerSettings", "build_ruler_data"]

@@ -6,8 +6,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from lengthctl.data_gen.instruction_data import read_rows
-from lengthctl.data_gen.normal_text import content_digest
 from lengthctl.errors import DataError
+from lengthctl.normal_text import content_digest
 from lengthctl.prompt_sources import as_messages
 from lengthctl.prompts import stable_hash
 from lengthctl.registry import did_you_mean

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from itertools import chain, islice
 from typing import TYPE_CHECKING, Annotated, Any, TypeVar
@@ -46,6 +46,7 @@ if TYPE_CHECKING:
     from lengthctl.length import Target
     from lengthctl.models import LoadedTokenizer
     from lengthctl.pipelines.room import Document
+    from lengthctl.pipelines.room_estimate import Estimate
 
 __all__: list[str] = []
 
@@ -93,8 +94,14 @@ def agentwrite(
     from lengthctl.data_gen.agentwrite import AgentWriteSettings
     from lengthctl.decode.agentwrite_options import SMALL_MODEL, WritingOptions
     from lengthctl.decode.build import parse_control
-    from lengthctl.pipelines.agentwrite_data import agentwrite_documents, build_agentwrite_data, read_long_prompts
+    from lengthctl.pipelines.agentwrite_data import (
+        agentwrite_documents,
+        agentwrite_estimate,
+        build_agentwrite_data,
+        read_long_prompts,
+    )
     from lengthctl.progress import Narrator
+    from lengthctl.rollout.backend import Ability
 
     sources, settings, overrides = split_words(words)
     refuse_twice("data agentwrite", sources)
@@ -124,9 +131,11 @@ def agentwrite(
     if dry_run:
         tokenizer = options.tokenizer(config)
         encoder = None if tokenizer is None else tokenizer.tokenizer
-        _tell_plan(agentwrite_documents(prompts, chosen, encoder), options, tokenizer, as_json)
+        documents = agentwrite_documents(prompts, chosen, encoder)
+        _tell_plan(documents, options, tokenizer, as_json, agentwrite_estimate)
         return
-    with options.opened(config, out, Narrator(), control=control) as room:
+    needs = frozenset({Ability.PREFILL} if chosen.writing.prefill else ())
+    with options.opened(config, out, Narrator(), control=control, needs=needs) as room:
         evaluated, command = strictly_kept_out(against), command_line()
         facts = build_agentwrite_data(prompts, chosen, room, out, command=command, contamination=evaluated)
     finish(facts, out, as_json, push)
@@ -225,7 +234,7 @@ def _with_lengths(prompts: Iterable[LongPrompt], targets: Sequence[Target], seed
 
     for prompt in prompts:
         if prompt.target is None and targets:
-            place = stable_hash(f"{seed}|length|{prompt.source}|{prompt.id}") % len(targets)
+            place = stable_hash(f"{seed}|length|{prompt.id}") % len(targets)
             prompt = replace(prompt, target=targets[place])
         yield prompt
 
@@ -244,12 +253,16 @@ def _begun(items: Iterable[T], what: str) -> Iterator[T]:
 
 
 def _tell_plan(
-    documents: Iterable[Document[Any]], options: RoomOptions, tokenizer: LoadedTokenizer | None, as_json: bool
+    documents: Iterable[Document[Any]],
+    options: RoomOptions,
+    tokenizer: LoadedTokenizer | None,
+    as_json: bool,
+    expected: Callable[[Document[Any]], Estimate] | None = None,
 ) -> None:
     """What a dry run shows."""
     from dataclasses import asdict
 
     from lengthctl.pipelines.room_estimate import dry_run
 
-    text, estimate = dry_run(documents, shown=_SHOWN, tokenizer=tokenizer, prices=options.prices)
+    text, estimate = dry_run(documents, shown=_SHOWN, tokenizer=tokenizer, expected=expected, prices=options.prices)
     emit(json.dumps({**asdict(estimate), "text": text}, ensure_ascii=False) if as_json else text)

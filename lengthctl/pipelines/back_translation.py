@@ -23,10 +23,10 @@ from lengthctl.data_gen.decisions import json_line
 from lengthctl.data_gen.decontamination import Contamination
 from lengthctl.data_gen.filters import DropReason
 from lengthctl.data_gen.instruction_data import read_rows
-from lengthctl.data_gen.normal_text import content_digest, normal_form
 from lengthctl.data_gen.row_shapes import parse_row
 from lengthctl.decode.flow import FlowFailedError
 from lengthctl.length import Unit, count_length
+from lengthctl.normal_text import content_digest, normal_form
 from lengthctl.pipelines.document_room import run_documents
 from lengthctl.pipelines.room import Document, Room
 from lengthctl.writing_system import language_of

@@ -30,13 +30,13 @@ from lengthctl.data_gen.decontamination import Contamination
 from lengthctl.data_gen.filters import DropReason
 from lengthctl.data_gen.instruction_data import Instruction, Instructions, read_instructions
 from lengthctl.data_gen.near_duplicates import NearDuplicates
-from lengthctl.data_gen.normal_text import content_digest
 from lengthctl.data_gen.subset import Passed
 from lengthctl.errors import DataError
 from lengthctl.evaluate.judge import Judge, JudgeStatus
 from lengthctl.evaluate.judge_items import JudgeItem
 from lengthctl.judging import Rubric
 from lengthctl.length import Encoder
+from lengthctl.normal_text import content_digest
 
 __all__ = ["CurationSettings", "curate", "curate_rows"]
 

@@ -40,7 +40,8 @@ MUTE = Answer(is_mute=True)
 def completion(text: str, **choice: Any) -> bytes:
     """The body of a completion."""
     whole = {"index": 0, "message": {"role": "assistant", "content": text}, "finish_reason": "stop", **choice}
-    return json.dumps({"object": "chat.completion", "choices": [whole], "usage": {"prompt_tokens": 4, "completion_tokens": 7}}).encode()
+    usage = {"prompt_tokens": 4, "completion_tokens": 7}
+    return json.dumps({"object": "chat.completion", "choices": [whole], "usage": usage}).encode()
 
 
 class FlakyServer:

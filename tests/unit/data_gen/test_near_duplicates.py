@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from lengthctl.data_gen.filters import DropReason
 from lengthctl.data_gen.near_duplicates import NearDuplicates
-from lengthctl.data_gen.normal_text import content_digest, normal_form, normal_words
+from lengthctl.normal_text import content_digest, normal_form, normal_words
 
 
 def words(seed: int, n: int = 100) -> list[str]:
