@@ -11,7 +11,7 @@ import pytest
 from lengthctl.config import ModelConfig
 from lengthctl.models import load_policy
 
-pytestmark = pytest.mark.e2e
+pytestmark = [pytest.mark.e2e, pytest.mark.recipes]
 
 SCRIPT = Path(__file__).parents[2] / "scripts" / "rl_on_one_page.py"
 

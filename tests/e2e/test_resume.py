@@ -75,8 +75,12 @@ def outcome(run: Path) -> dict[str, Any]:
 
 @pytest.mark.parametrize(
     ("steps", "kills", "more"),
-    [(4, (1, 3), ()), (2, (1, 2), ("model.lora={r: 4}", "trainer.learning_rate=1e-2"))],
-    ids=["full weights", "LoRA"],
+    [
+        pytest.param(4, (1, 3), (), id="full weights"),
+        pytest.param(
+            2, (1, 2), ("model.lora={r: 4}", "trainer.learning_rate=1e-2"), id="LoRA", marks=pytest.mark.recipes
+        ),
+    ],
 )
 def test_a_killed_run_ends_as_an_undisturbed_one(
     tmp_path: Path, steps: int, kills: tuple[int, ...], more: tuple[str, ...]

@@ -32,6 +32,7 @@ OPTIONS = (
     "trainer.learning_rate=3.0e-4",
     "trainer.per_device_train_batch_size=12",
     "evaluate.limit=4",
+    "evaluate.max_tokens=96",
     "prompts.targets=[10, 30]",
     "run.name=mlt",
 )
