@@ -20,7 +20,7 @@ _LITTLE_BYTES = 1 << 16
 def how_to_go_on() -> str:
     """What the command at hand offers after an interruption."""
     verb = next((word for word in sys.argv[1:] if not word.startswith("-")), "")
-    if verb == "data":
+    if verb in ("bench", "data"):
         return "the same command goes on where it was"
     if verb in ("gen", "eval"):
         return "with --out the same command goes on where it was"

@@ -3,7 +3,7 @@
 from lengthctl.cli import jobs  # adds its verbs to the app; `--help` lists those of the next after them
 
 # isort: split
-from lengthctl.cli import comparing, writing
+from lengthctl.cli import bench, comparing, writing
 
 # isort: split
 from lengthctl.cli import score
@@ -23,6 +23,7 @@ from lengthctl.cli.app import app, main
 
 __all__ = [
     "app",
+    "bench",
     "browse",
     "comparing",
     "data",

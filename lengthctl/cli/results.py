@@ -11,7 +11,7 @@ from typing import Any
 from lengthctl.cli.app import emit, result_stream
 from lengthctl.errors import RunFolderError
 
-__all__ = ["print_group", "print_run", "print_summary"]
+__all__ = ["print_group", "print_run", "print_summary", "print_table"]
 
 
 def print_run(folder: Path, as_json: bool) -> None:
@@ -50,7 +50,7 @@ def print_group(folder: Path, step: int | None, group: int | None, as_json: bool
     table = group_table(rows)
     asked = shown(" ".join(rows[0].prompt[:1000].split()), 160)
     title = f"Step {rows[0].step}, group {rows[0].group}: {asked}"
-    _print_table(title, table.head, [[cell.text for cell in row] for row in table.rows])
+    print_table(title, table.head, [[cell.text for cell in row] for row in table.rows])
 
 
 def print_summary(summary: dict[str, Any], as_json: bool, page: Path | None) -> None:
@@ -65,17 +65,18 @@ def print_summary(summary: dict[str, Any], as_json: bool, page: Path | None) -> 
     from lengthctl.evaluate.summary import difference_rows, parse_summary, summary_rows
 
     parsed = parse_summary(summary)
-    _print_table(f"{parsed.title}, 95 % intervals", *summary_rows(summary))
+    print_table(f"{parsed.title}, 95 % intervals", *summary_rows(summary))
     if "subjects" in summary:
         head, rows = difference_rows(summary)
         if rows:
             unit = "percentage points, paired by prompt" if parsed.has_lengths else "paired by problem"
-            _print_table(f"Each minus {head[0]}, {unit}", ["", *head[1:]], rows)
+            print_table(f"Each minus {head[0]}, {unit}", ["", *head[1:]], rows)
     if page is not None:
         emit(f"report: {page}")
 
 
-def _print_table(title: str, head: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+def print_table(title: str, head: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+    """A table on the result stream, as wide as the terminal."""
     from rich.console import Console
     from rich.table import Table
 

@@ -19,7 +19,7 @@ from lengthctl.errors import ConfigError, Problem
 from lengthctl.registry import did_you_mean
 from lengthctl.trl_fields import METHODS, trainer_fields, trainer_problems
 
-__all__ = ["load_config"]
+__all__ = ["apply_overrides", "line_numbers", "load_config", "read_yaml"]
 
 
 def load_config(path: Path, overrides: Sequence[str] = ()) -> Config:
@@ -30,11 +30,11 @@ def load_config(path: Path, overrides: Sequence[str] = ()) -> Config:
     Raises:
         ConfigError: every problem at once, with the line where the file has one.
     """
-    data = _read_yaml(path)
+    data = read_yaml(path)
     of_rewards = [override for override in overrides if override.startswith("rewards.")]
-    problems = list(_apply_overrides(data, [override for override in overrides if override not in of_rewards]))
+    problems = list(apply_overrides(data, [override for override in overrides if override not in of_rewards]))
     fill_from_presets(data)
-    problems += _apply_overrides(data, of_rewards)  # they may name a reward that a preset has brought
+    problems += apply_overrides(data, of_rewards)  # they may name a reward that a preset has brought
     given = {override.partition("=")[0] for override in overrides}
     checked: Config | None = None
     try:
@@ -49,13 +49,14 @@ def load_config(path: Path, overrides: Sequence[str] = ()) -> Config:
         config = config.model_copy(update={"trainer": {}})
     problems.extend(cross_problems(config))
     if problems or checked is None:
-        lines = _line_numbers(path)
+        lines = line_numbers(path)
         placed = [p if p.where in given else replace(p, line=lines.get(p.where)) for p in problems]
         raise ConfigError(str(path), placed, "Nothing was started")
     return checked
 
 
-def _apply_overrides(data: dict[str, Any], overrides: Sequence[str]) -> Iterator[Problem]:
+def apply_overrides(data: dict[str, Any], overrides: Sequence[str]) -> Iterator[Problem]:
+    """Set each `key=value` in the data, dotted keys in their sections; yields what is wrong with them."""
     for override in overrides:
         key, separator, value = override.partition("=")
         if not separator:
@@ -103,7 +104,12 @@ def _valid_part(data: Mapping[str, Any]) -> Config:
     return Config.model_construct(**{**{n: f.default for n, f in Config.model_fields.items()}, **valid})
 
 
-def _read_yaml(path: Path) -> dict[str, Any]:
+def read_yaml(path: Path) -> dict[str, Any]:
+    """A file's mapping of sections.
+
+    Raises:
+        ConfigError: it cannot be read, is no YAML, or no mapping.
+    """
     try:
         text = path.read_text(encoding="utf-8")
     except OSError as error:
@@ -173,7 +179,7 @@ def _known_keys(location: Sequence[Any]) -> list[str]:
     return [field.alias or name for name, field in model.model_fields.items()]
 
 
-def _line_numbers(path: Path) -> dict[str, int]:
+def line_numbers(path: Path) -> dict[str, int]:
     """Line of every key, by a second parse; only needed when there is an error to show."""
     from ruamel.yaml import YAML
 

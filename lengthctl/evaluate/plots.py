@@ -16,11 +16,14 @@ __all__ = [
     "CLIP",
     "curve_figures",
     "deviation_figure",
+    "error_bars",
     "lines_figure",
+    "new_figure",
     "pareto_figure",
     "quantiles_figure",
     "reward_length_figure",
     "scatter_figures",
+    "short_name",
 ]
 
 CLIP = 2.0
@@ -49,7 +52,7 @@ def scatter_figures(sides: Mapping[str, Sequence[Scored]]) -> list[str]:
     out = []
     with drawing():
         for place, (name, part) in enumerate(sides.items()):
-            figure, axis = _figure(_SMALL)
+            figure, axis = new_figure(_SMALL)
             for x, target in enumerate(targets):
                 lengths = [s.length for s in part if s.target == target][::step]
                 _draw_target(axis, x, target, high)
@@ -58,7 +61,7 @@ def scatter_figures(sides: Mapping[str, Sequence[Scored]]) -> list[str]:
                 _log_axis(axis.yaxis)
             axis.set_ylim(low, high)
             _name_targets(axis, targets)
-            axis.set_title(f"{_short(name)}, n = {len(part)}")
+            axis.set_title(f"{short_name(name)}, n = {len(part)}")
             out.append(figure_svg(figure, f"Length against target: {name}"))
     return out
 
@@ -69,7 +72,7 @@ def deviation_figure(sides: Mapping[str, Sequence[float]]) -> str:
 
     grid = [k / 100 for k in range(-100, round(CLIP * 100) + 1)]
     with drawing():
-        figure, axis = _figure(_LARGE)
+        figure, axis = new_figure(_LARGE)
         axis.axvspan(-NEAR, NEAR, color=GREY, alpha=0.35, linewidth=0)
         for place, (name, values) in enumerate(sides.items()):
             colour, _, dashes = axis_style(place)
@@ -97,15 +100,15 @@ def pareto_figure(points: Sequence[Mark], cost: str, value: str, *, higher_is_be
 
     front = pareto_front(points, higher_is_better=higher_is_better)
     with drawing():
-        figure, axis = _figure(_LARGE)
+        figure, axis = new_figure(_LARGE)
         axis.plot([p.cost.value for p in front], [p.value.value for p in front], color=GREY, linewidth=1.5, zorder=1)
         for place, point in enumerate(points):
             colour, marker, _ = axis_style(place)
             axis.errorbar(
                 [point.cost.value],
                 [point.value.value],
-                xerr=_error(point.cost),
-                yerr=_error(point.value),
+                xerr=error_bars(point.cost),
+                yerr=error_bars(point.value),
                 color=colour,
                 marker=marker,
                 markersize=8,
@@ -132,7 +135,7 @@ def curve_figures(records: Sequence[Mapping[str, Any]], names: Mapping[str, str]
     out = []
     with drawing():
         for key, label in names.items():
-            figure, axis = _figure(_SMALL)
+            figure, axis = new_figure(_SMALL)
             for place, split in enumerate(("train", "eval")):
                 points = [(r["step"], r[key]) for r in records if key in r and r.get("split") == split]
                 colour, marker, dashes = axis_style(place)
@@ -149,13 +152,13 @@ def curve_figures(records: Sequence[Mapping[str, Any]], names: Mapping[str, str]
 def lines_figure(records: Sequence[Mapping[str, Any]], names: Mapping[str, str], label: str) -> str:
     """Several metrics of training on one axis over steps; `names` maps a metric to what the legend calls it."""
     with drawing():
-        figure, axis = _figure(_SMALL)
+        figure, axis = new_figure(_SMALL)
         for place, (key, name) in enumerate(names.items()):
             points = _over_steps(records, key)
             colour, marker, dashes = axis_style(place)
             line = {"marker": marker} if len(points) == 1 else {}
             steps, values = zip(*points, strict=True) if points else ((), ())
-            axis.plot(steps, values, color=colour, linestyle=dashes, label=f"\u200a{_short(name)}", **line)
+            axis.plot(steps, values, color=colour, linestyle=dashes, label=f"\u200a{short_name(name)}", **line)
         _step_axis(axis)
         axis.set_ylabel(label)
         _outside_legend(figure)
@@ -167,7 +170,7 @@ def quantiles_figure(records: Sequence[Mapping[str, Any]], keys: Sequence[str], 
     columns = [dict(_over_steps(records, key)) for key in keys]
     steps = [step for step in columns[0] if all(step in column for column in columns)]
     with drawing():
-        figure, axis = _figure(_SMALL)
+        figure, axis = new_figure(_SMALL)
         colour, marker, dashes = axis_style(0)
         for low, high, alpha in ((0, 4, 0.2), (1, 3, 0.35)):
             ends = [[columns[end][step] for step in steps] for end in (low, high)]
@@ -184,7 +187,7 @@ def reward_length_figure(sides: Mapping[str, Sequence[tuple[int, float]]]) -> st
     points = [point for part in sides.values() for point in part]
     stride = max(1, math.ceil(len(points) / _MAX_POINTS))
     with drawing():
-        figure, axis = _figure(_LARGE)
+        figure, axis = new_figure(_LARGE)
         for place, (name, part) in enumerate(sides.items()):
             colour, marker, _ = axis_style(place)
             shown = part[::stride]
@@ -228,7 +231,8 @@ def _outside_legend(figure: Any) -> None:
     figure.legend(loc="outside lower center", ncols=columns, fontsize=9)
 
 
-def _figure(size: tuple[float, float]) -> tuple[Any, Any]:
+def new_figure(size: tuple[float, float]) -> tuple[Any, Any]:
+    """A figure of this width and height in inches, and its axes; within `drawing()`."""
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=size, layout="constrained")
@@ -278,14 +282,16 @@ def _shares(values: Sequence[float], grid: Sequence[float]) -> list[float]:
     return [bisect_right(ordered, x + 1e-9) / len(ordered) for x in grid]
 
 
-def _short(name: str, characters: int = 28) -> str:
+def short_name(name: str, characters: int = 28) -> str:
+    """A name that fits a legend, the middle left out of a long one."""
     return name if len(name) <= characters else f"{name[: characters - 13]}\u2026{name[-12:]}"
 
 
-def _error(metric: Metric) -> list[list[float]]:
+def error_bars(metric: Metric) -> list[list[float]]:
+    """How far the ends of the interval lie below and above the value, as matplotlib takes it."""
     return [[max(0.0, metric.value - metric.low)], [max(0.0, metric.high - metric.value)]]
 
 
 def _legend(name: str, n: int) -> str:
     """A hair space in front: matplotlib leaves labels out that start with an underscore."""
-    return f"\u200a{_short(name)} (n = {n})"
+    return f"\u200a{short_name(name)} (n = {n})"

@@ -30,7 +30,7 @@ from lengthctl.evaluate.training_sections import SCATTER_STEPS, training_section
 from lengthctl.records import read_records
 from lengthctl.rundir import write_atomic
 
-__all__ = ["read_summary", "summary_rows", "write_report"]
+__all__ = ["read_summary", "render_page", "summary_rows", "write_report"]
 
 _TEMPLATES = Path(__file__).parent / "templates"
 
@@ -49,7 +49,7 @@ def write_report(run_dir: Path) -> Path:
     records = [record for _, record in read_records(metrics, allow_torn_tail=True)] if metrics.is_file() else []
     rows = [row for side in samples.values() for row in side.rows]
     selection = choose_samples([side.rows for side in samples.values()], summary.seed)
-    page = _render(
+    page = render_page(
         title=f"{summary.title}: {shown(run_dir.resolve().name, 80)}",
         verdict=verdict(summary, len({row.scored.prompt_id for row in rows})),
         sections=[
@@ -99,7 +99,8 @@ def _missing(summary: Summary, samples: Mapping[str, SideSamples]) -> list[str]:
     return notes
 
 
-def _render(**context: Any) -> str:
+def render_page(**context: Any) -> str:
+    """The page of a report, from what its template asks for."""
     from jinja2 import Environment, FileSystemLoader
     from markupsafe import Markup
 
