@@ -25,7 +25,7 @@ from lengthctl.errors import DataError, RunFolderError
 from lengthctl.length import Unit
 from lengthctl.rundir import write_atomic, write_json
 
-__all__ = ["KEPT_COLUMNS", "DatasetAbout", "DistinctIds", "Drops", "write_dataset"]
+__all__ = ["KEPT_COLUMNS", "DatasetAbout", "DistinctIds", "Drops", "refuse_other_data", "write_dataset"]
 
 KEPT_COLUMNS = ("language", "plan", "parts")
 """What rows of foreign sources keep beside the conversation; their other columns could hold anything."""
@@ -116,7 +116,7 @@ def write_dataset(
         ValueError: a row lacks one of these, or two rows of a source have one id.
     """
     drops = drops or Drops()
-    _check_folder(out, about.title)
+    refuse_other_data(out, about.title)
     out.mkdir(parents=True, exist_ok=True)
     aside = out / ".rows.part"
     count, schema = _Count(), RowSchema()
@@ -137,7 +137,12 @@ def write_dataset(
     return stats
 
 
-def _check_folder(out: Path, title: str) -> None:
+def refuse_other_data(out: Path, title: str) -> None:
+    """Keep what another command made.
+
+    Raises:
+        RunFolderError: `out` holds data of another title.
+    """
     path = out / "stats.json"
     if not path.exists():
         return

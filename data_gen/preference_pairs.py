@@ -23,6 +23,7 @@ from itertools import combinations
 from pathlib import Path
 from typing import Any, TypeVar
 
+from lengthctl.data_gen.dataset_folder import refuse_other_data
 from lengthctl.data_gen.filters import asks_for_length
 from lengthctl.data_gen.preference_card import pair_card, pair_stats
 from lengthctl.data_gen.preference_rules import DEFAULT_RULES, Label, Pair, PairKind, PairRules, PairSet, choose_pairs
@@ -201,9 +202,11 @@ def write_pairs(
 
     Raises:
         DataError: there is no pair; the message says why.
+        RunFolderError: the folder holds data of another kind.
     """
+    refuse_other_data(folder, title)
     pairs = sorted((pair for one in sets for pair in one.pairs), key=lambda pair: pair.rank(rules)[1:])
-    stats = pair_stats(sets, rules, unread or {})
+    stats = {"title": title, **pair_stats(sets, rules, unread or {})}
     if not pairs:
         found = ", ".join(f"{kind}: {counts}" for kind, counts in stats["dropped"].items())
         raise DataError(

@@ -32,6 +32,7 @@ class PairDrop(StrEnum):
     NO_TARGET = "no_target"
     NO_REQUEST = "no_request"
     LENGTH_DEMAND = "length_demand"
+    CONTAMINATED = "contaminated"
     UNFINISHED = "unfinished"
     REPETITIVE = "repetitive"
     DUPLICATE = "duplicate"
@@ -53,6 +54,7 @@ _MEANINGS = {
     PairDrop.NO_TARGET: "texts: no length was asked",
     PairDrop.NO_REQUEST: "texts: the request without its length is not known",
     PairDrop.LENGTH_DEMAND: "texts: request or text names a length itself, which hindsight would contradict",
+    PairDrop.CONTAMINATED: "texts: the request holds a prompt of the evaluation",
     PairDrop.UNFINISHED: "texts: cut by a limit or a control, or ends inside a sentence",
     PairDrop.REPETITIVE: "texts: repeats itself",
     PairDrop.DUPLICATE: "texts: the same text for the same request is used",

@@ -23,6 +23,7 @@ from typing import Any
 from lengthctl import __version__
 from lengthctl.data_gen.balance import Candidates, fill_quotas
 from lengthctl.data_gen.dataset_card import DatasetFacts, LabelFacts, SourceFacts, dataset_card, length_histogram
+from lengthctl.data_gen.dataset_folder import refuse_other_data
 from lengthctl.data_gen.decisions import Decisions, json_line, replaced_file
 from lengthctl.data_gen.decontamination import Contamination
 from lengthctl.data_gen.filters import DropReason
@@ -41,6 +42,7 @@ from lengthctl.rundir import write_atomic, write_json
 __all__ = ["RulerSettings", "build_ruler_data"]
 
 _FILES = {kind: "train.jsonl" if kind is RowSet.MLT else f"{kind}.jsonl" for kind in RowSet}
+_TITLE = "Instruction data with meta length tokens"
 _ABOUT = (
     "Conversations in TRL's prompt-completion form. Each completion begins with the meta length token (MLT) of its own "
     "length, as in Ruler (arXiv 2409.18943); the prompt does not name a length. `mlt` is the token, `length` the "
@@ -82,7 +84,7 @@ def build_ruler_data(
 
     Raises:
         DataError: a source cannot be read, or no row is left.
-        RunFolderError: `out` has decisions of other settings, or the sources changed.
+        RunFolderError: `out` has decisions of other settings or data of another kind, or the sources changed.
         ValueError: two sources of one name, or `max_tokens` without a tokenizer.
     """
     names = [source.source for source in sources]
@@ -90,6 +92,7 @@ def build_ruler_data(
         raise ValueError(f"two sources have the same name: {', '.join(names)}")
     if settings.max_tokens is not None and tokenizer is None:
         raise ValueError("max_tokens needs a tokenizer")
+    refuse_other_data(out, _TITLE)
     if settings.openings:
         sources = [WithOpenings(source, table, tokenizer) for source in sources]
     known = None
@@ -199,6 +202,8 @@ class _Build:
                         token = self.table.tokens[self.candidates.label(i)]
                         target.write(json_line(build_set_row(base, kind, token, self.settings.seed)))
         aside.unlink()
+        for kind in set(_FILES) - set(kinds):  # of an earlier call: other rows than those of now
+            (self.out / _FILES[kind]).unlink(missing_ok=True)
 
     def set_aside(self, path: Path) -> dict[int, int]:
         """Write the chosen rows as they come; where each begins."""
@@ -239,7 +244,7 @@ class _Build:
         kinds = [RowSet.MLT, *(RowSet(name) for name in self.settings.controls)]
         held_out = self.measured.contamination
         return DatasetFacts(
-            title="Instruction data with meta length tokens",
+            title=_TITLE,
             about=_ABOUT + "".join(_SETS_ABOUT[name] for name in self.settings.controls),
             sources=tuple(sources),
             labels=tuple(LabelFacts(t.text, passed[i], taken[i]) for i, t in enumerate(self.table.tokens)),

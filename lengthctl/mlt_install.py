@@ -12,7 +12,7 @@ from lengthctl.errors import ModelError
 from lengthctl.length import Relation, Target, Unit
 from lengthctl.mlt import MLT_FILE, MltRecord, MltTable
 
-__all__ = ["RowInit", "check", "install", "lora_indices"]
+__all__ = ["RowInit", "add_tokens", "check", "install", "lora_indices"]
 
 RowInit = Literal["phrase", "mean"]
 """Where the row of a new token begins: at the mean of the rows of a phrase that names the length, or of all rows."""
@@ -32,26 +32,35 @@ def install(model: Any, tokenizer: Any, table: MltTable, *, init: RowInit = "phr
     that comes out as another's, as for 12 and 21 in single digits, gets 1 % of noise, the same in each call.
 
     Raises:
-        ModelError: no chat template, no end-of-sequence token, or a tokenizer that splits an added token. The model is
-            untouched then.
+        ModelError: see `add_tokens`. The model is untouched then.
     """
-    if not getattr(tokenizer, "chat_template", None):
-        raise ModelError("the tokenizer has no chat template", "Set model.chat_template to a .jinja file, or to chatml")
-    if tokenizer.eos_token_id is None:
-        raise ModelError("the tokenizer has no eos token", "Set eos_token in tokenizer_config.json")
     rows = model.get_input_embeddings().weight.shape[0]
     before = tokenizer.get_vocab()
     sources = [[i for i in _source_ids(tokenizer, token.target, init) if i < rows] for token in table.tokens]
     texts = [token.text for token in table.tokens]
-    # replacing, the default, would make ordinary tokens of the special ones that the model has
-    tokenizer.add_special_tokens({"extra_special_tokens": texts}, replace_extra_special_tokens=False)
-    ids = tuple(_single_id(tokenizer, text) for text in texts)
+    ids = add_tokens(tokenizer, table)
     if (needed := max(len(tokenizer), *(i + 1 for i in ids))) > rows:
         model.resize_token_embeddings(needed, mean_resizing=False)
     new = {i: source for i, source, text in zip(ids, sources, texts, strict=True) if text not in before or i >= rows}
     for weight in _weights(model):
         _begin_rows(weight, new, min(len(before), rows))
     return ids
+
+
+def add_tokens(tokenizer: Any, table: MltTable) -> tuple[int, ...]:
+    """Add the tokens of a table to a tokenizer, in place; their ids, in the table's order.
+
+    Raises:
+        ModelError: no chat template or no end-of-sequence token, the tokenizer unchanged; or it splits an added token.
+    """
+    if not getattr(tokenizer, "chat_template", None):
+        raise ModelError("the tokenizer has no chat template", "Set model.chat_template to a .jinja file, or to chatml")
+    if tokenizer.eos_token_id is None:
+        raise ModelError("the tokenizer has no eos token", "Set eos_token in tokenizer_config.json")
+    texts = [token.text for token in table.tokens]
+    # replacing, the default, would make ordinary tokens of the special ones that the model has
+    tokenizer.add_special_tokens({"extra_special_tokens": texts}, replace_extra_special_tokens=False)
+    return tuple(_single_id(tokenizer, text) for text in texts)
 
 
 def check(tokenizer: Any, record: MltRecord) -> None:

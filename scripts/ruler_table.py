@@ -13,6 +13,8 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
+from ruler_stages import BASE
+
 from lengthctl.evaluate.metrics import compare, summarise
 from lengthctl.evaluate.own_tokens import own_token_summary
 from lengthctl.mlt_table import ruler_table
@@ -46,8 +48,11 @@ def main(out: Path, folders: list[Path]) -> None:
 
 def _title(name: str) -> str:
     path, _, control = name.partition("@")
-    stage = Path(path).name.rpartition("-")[0]
-    title = TITLES.get(stage, PLAIN)
+    if (path, control) == (BASE, "plain"):
+        return PLAIN
+    title = TITLES.get(Path(path).name.rpartition("-")[0])
+    if title is None:
+        raise SystemExit(f"{name} is no side of ruler_stages.py")
     return f"{title}, own token" if "forced" in control else title
 
 

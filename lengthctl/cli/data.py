@@ -122,7 +122,7 @@ def pairs(
     from lengthctl.data_gen.openings import with_openings
     from lengthctl.data_gen.preference_pairs import adherence_pairs, hindsight_pairs, write_pairs
     from lengthctl.data_gen.preference_rules import PairRules
-    from lengthctl.data_gen.preference_texts import read_texts
+    from lengthctl.data_gen.preference_texts import PairDrop, read_texts
 
     makers = {"adherence": adherence_pairs, "hindsight": hindsight_pairs}
     if kind not in {*makers, "quality"}:
@@ -138,7 +138,8 @@ def pairs(
         raise ConfigError("data pairs", [Problem("--openings", "needs --mlt, whose lengths they get")])
     texts, unread = read_texts(sources)
     held_out = kept_out(against)
-    usable = [text for text in texts if not held_out.hit(text.request[-1]["content"])]
+    usable = [text for text in texts if not any(held_out.hit(turn["content"]) for turn in text.request)]
+    unread[PairDrop.CONTAMINATED] += len(texts) - len(usable)
     if texts and not usable:
         raise DataError("every text answers a prompt of the evaluation", "Give texts for training prompts")
     if openings and rules.table is not None:

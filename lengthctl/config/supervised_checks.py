@@ -43,7 +43,9 @@ def _sft(config: Config) -> Iterator[Problem]:
                 data.mlt_table.token_for_target(target)
             except ValueError as error:
                 yield Problem("prompts.targets", f"{target.label} {target.unit}: {error}")
-    if data is not None and data.pieces:
+    if data is not None and data.pieces and config.trainer.get("max_length", 1) is None:
+        yield Problem("trainer.max_length", "is needed with data.pieces: no piece is longer")
+    elif data is not None and data.pieces:
         longest = 2 ** longest_piece(config.trainer.get("max_length", trainer_defaults("sft")["max_length"]))
         if train.batch_tokens % longest:
             yield Problem(

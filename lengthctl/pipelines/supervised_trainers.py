@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lengthctl.mlt import MltRecord, MltTable, template_hash
-from lengthctl.mlt_install import install
+from lengthctl.mlt_install import add_tokens, install
 from lengthctl.mlt_template import with_mlt
 from lengthctl.models import LoadedTokenizer, load_policy, load_tokenizer
 from lengthctl.pipelines.supervised_inputs import TrainData, load_pairs, load_train_data
@@ -51,6 +52,10 @@ def check_data(config: Config, run: RunFolder) -> TrainData:
     if config.train.method == "dpo":
         return load_pairs(config, run, tokenizer)
     table = _table(config)
+    if table is not None:
+        inner = copy.deepcopy(tokenizer.tokenizer)
+        add_tokens(inner, table)
+        with_mlt(inner.chat_template, table)
     placeholders = {} if table is None else dict.fromkeys((token.name for token in table.tokens), 0)
     limit = build_sft_config(config, run).max_length
     return load_train_data(config, run, tokenizer, placeholders, limit, keep_digest=False)

@@ -122,6 +122,8 @@ def test_held_out_prompts_are_in_no_pair(tmp_path: Path) -> None:
     assert lengthctl(*command).exit_code == 0
     asked = {row["prompt"][-1]["content"] for row in rows_of(tmp_path / "p" / "train.jsonl")}
     assert asked == {f"Tell of {topic}." for topic in OPENINGS[:2]}
+    stats = json.loads((tmp_path / "p" / "stats.json").read_text())
+    assert stats["dropped"]["reading"] == {"contaminated": 2 * len(OPENINGS[2:])}
 
 
 def test_a_source_named_twice_and_a_folder_of_another_kind_are_refused(tmp_path: Path) -> None:
@@ -134,5 +136,23 @@ def test_a_source_named_twice_and_a_folder_of_another_kind_are_refused(tmp_path:
     )
     other = lengthctl("data", "problems", "--n", "3", "--out", str(tmp_path / "o"))
     assert "data of another kind" in str(other.exception)
+    pairs = ["data", "pairs", str(tmp_path / "t.jsonl"), "--mlt", "ruler", "--out"]
+    kept = (tmp_path / "o" / "train.jsonl").read_bytes()
+    assert "data of another kind" in str(lengthctl(*pairs, str(tmp_path / "o")).exception)
+    assert (tmp_path / "o" / "train.jsonl").read_bytes() == kept
+    for _ in range(2):  # its own folder may be written anew
+        assert lengthctl(*pairs, str(tmp_path / "p")).exit_code == 0
+    back = lengthctl("data", "ruler", str(tmp_path / "t.jsonl"), "--hindsight", "--out", str(tmp_path / "p"))
+    assert "data of another kind" in str(back.exception)
     assert lengthctl("data", "problems", "--n", "3", "--out", str(tmp_path / "q")).exit_code == 0
     assert len(rows_of(tmp_path / "q" / "train.jsonl")) == 3
+
+
+def test_sets_that_are_not_asked_for_any_more_go(tmp_path: Path) -> None:
+    own_texts(tmp_path / "t.jsonl")
+    command = ["data", "ruler", str(tmp_path / "t.jsonl"), "--hindsight", "--out", str(tmp_path / "o")]
+    assert lengthctl(*command, "--controls").exit_code == 0
+    assert len(rows_of(tmp_path / "o" / "vanilla.jsonl")) == len(rows_of(tmp_path / "o" / "train.jsonl"))
+    assert lengthctl(*command, "--cap", "3").exit_code == 0
+    assert not (tmp_path / "o" / "vanilla.jsonl").exists()
+    assert len(rows_of(tmp_path / "o" / "train.jsonl")) == 6

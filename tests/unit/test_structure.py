@@ -15,7 +15,7 @@ TIERS = [
     {"length", "errors", "registry", "records"},
     {
         *("degeneration", "sentences", "token_rates", "hacking", "judged_text", "levels", "math_tokens"),
-        *("chinese_numbers", "writing_system", "normal_text", "plans", "plan_grammar"),
+        *("chinese_numbers", "conditions", "writing_system", "normal_text", "plans", "plan_grammar"),
     },
     {
         *("scoring", "reasoning", "plain_answers", "checking", "checking_worker", "judging", "judging_pairs"),

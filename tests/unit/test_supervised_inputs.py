@@ -10,11 +10,13 @@ from typing import Any
 
 import pytest
 
-from lengthctl.config import Config, DataConfig
-from lengthctl.errors import DataError, RunFolderError
+from lengthctl.config import Config, DataConfig, ModelConfig
+from lengthctl.config.sections import TrainConfig
+from lengthctl.errors import DataError, ModelError, RunFolderError
 from lengthctl.mlt import RULER_TABLE, MltRecord
 from lengthctl.models import BUNDLED, LoadedTokenizer, load_tokenizer
 from lengthctl.pipelines.supervised_inputs import TrainData, load_pairs, load_train_data
+from lengthctl.pipelines.supervised_trainers import check_data
 from lengthctl.rundir import RunFolder
 from lengthctl.train.supervised_rows import CompletionCollator, find_end_places
 
@@ -139,3 +141,21 @@ def test_the_loss_is_heavier_where_a_text_could_end(tmp_path: Path, tokenizer: L
         assert row_weights[: len(expected)] == expected
         assert not any(row_weights[len(expected) :])
     assert [len(row["end_places"]) for row in found] == [2, 1]
+
+
+def test_a_template_that_cannot_lead_with_a_token_is_refused_with_the_data(tmp_path: Path) -> None:
+    (tmp_path / "data.jsonl").write_text(json.dumps({"prompt": "a", "completion": words(10)}) + "\n")
+    trl = pytest.importorskip("trl", reason="the template is one of its own")
+    reasoning = Path(trl.__file__).parent / "chat_templates" / "qwen3.jinja"
+
+    def check(template: str) -> TrainData:
+        config = Config(
+            model=ModelConfig(name=BUNDLED, chat_template=template),  # type: ignore[call-arg]
+            data=DataConfig(source=str(tmp_path / "data.jsonl"), mlt="ruler"),  # type: ignore[call-arg]
+            train=TrainConfig(method="sft"),  # type: ignore[call-arg]
+        )
+        return check_data(config, RunFolder(tmp_path, None))
+
+    assert check("chatml").counts["rows"] == 1
+    with pytest.raises(ModelError, match="without reasoning"):
+        check(str(reasoning))
