@@ -31,6 +31,10 @@ class DropReason(StrEnum):
     LENGTH_UNSTATED = "length_unstated"
     LENGTH_MISSED = "length_missed"
     NO_TRUE_DEMAND = "no_true_demand"
+    NO_REASONING = "no_reasoning"
+    OPEN_REASONING = "open_reasoning"
+    UNREADABLE_ANSWER = "unreadable_answer"
+    WRONG_ANSWER = "wrong_answer"
     UNSUITABLE = "unsuitable"
     PLAN_UNREADABLE = "plan_unreadable"
     NO_GROWTH = "no_growth"
@@ -65,6 +69,10 @@ _MEANINGS = {
     DropReason.LENGTH_UNSTATED: "the prompt does not state exactly one length",
     DropReason.LENGTH_MISSED: "the completion is too far from the length that the prompt states",
     DropReason.NO_TRUE_DEMAND: "no length demand is true of the completion",
+    DropReason.NO_REASONING: "the completion does not reason before it answers",
+    DropReason.OPEN_REASONING: "the completion's reasoning is never closed",
+    DropReason.UNREADABLE_ANSWER: "the completion marks no final answer, or none that can be compared",
+    DropReason.WRONG_ANSWER: "the completion's final answer is not that of the row",
     DropReason.UNSUITABLE: "no attempt passed the checks",
     DropReason.PLAN_UNREADABLE: "no plan could be read after all attempts",
     DropReason.NO_GROWTH: "no attempt was longer by the wanted factor",

@@ -7,9 +7,11 @@ in the length of the text, whatever the text is.
 from __future__ import annotations
 
 import re
+from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from itertools import accumulate
 
 __all__ = [
     "ANSWER_WINDOW",
@@ -18,6 +20,7 @@ __all__ = [
     "Reasoned",
     "ReasoningTokens",
     "ThinkTags",
+    "count_reasoning_pieces",
     "count_reasoning_tokens",
     "opens_reasoning",
     "parse_reasoning",
@@ -97,9 +100,7 @@ def parse_reasoning(text: str, *, starts_open: bool = False, tags: ThinkTags = T
             same, so this matters for completions that never close it.
         tags: the model's tags.
     """
-    pattern = re.compile(f"{re.escape(tags.opening)}|{re.escape(tags.closing)}")
-    marks = (_Mark(m.start(), m.end(), m.group() == tags.opening) for m in pattern.finditer(text))
-    stretches = _stretches(marks, len(text), starts_open)
+    stretches = _stretches(_text_marks(text, tags), len(text), starts_open)
     reasoning = "\n".join(text[start:stop] for start, stop in stretches.reasoning)
     answer = "\n".join(text[start:stop] for start, stop in stretches.answer)
     if not stretches.is_closed:
@@ -130,6 +131,28 @@ def count_reasoning_tokens(
     stretches = _stretches(_token_marks(token_ids, opening, closing), len(token_ids), starts_open)
     reasoning, answer = (sum(b - a for a, b in part) for part in (stretches.reasoning, stretches.answer))
     return ReasoningTokens(reasoning, answer, len(token_ids), stretches.is_closed)
+
+
+def count_reasoning_pieces(
+    pieces: Sequence[str], *, starts_open: bool = False, tags: ThinkTags = THINK_TAGS
+) -> ReasoningTokens:
+    """The same for models that spell their tags in several tokens, which run into the text around them: by what each
+    sampled token says, decoded alone. A token that touches a tag belongs to it.
+
+    Args:
+        pieces: a text a token.
+        starts_open: as in `parse_reasoning`.
+        tags: the model's tags.
+    """
+    ends = list(accumulate(map(len, pieces)))
+    marks, last = [], 0
+    for mark in _text_marks("".join(pieces), tags):
+        start = max(last, bisect_right(ends, mark.start))
+        last = max(start, bisect_left(ends, mark.stop) + 1)
+        marks.append(_Mark(start, last, mark.is_opening))
+    stretches = _stretches(marks, len(pieces), starts_open)
+    reasoning, answer = (sum(b - a for a, b in part) for part in (stretches.reasoning, stretches.answer))
+    return ReasoningTokens(reasoning, answer, len(pieces), stretches.is_closed)
 
 
 @dataclass(frozen=True)
@@ -165,6 +188,11 @@ def _stretches(marks: Iterable[_Mark], end: int, starts_open: bool) -> _Stretche
         position = mark.stop
     (reasoning if is_inside else answer).append((position, end))
     return _Stretches(reasoning, answer, not is_inside)
+
+
+def _text_marks(text: str, tags: ThinkTags) -> Iterable[_Mark]:
+    pattern = re.compile(f"{re.escape(tags.opening)}|{re.escape(tags.closing)}")
+    return (_Mark(m.start(), m.end(), m.group() == tags.opening) for m in pattern.finditer(text))
 
 
 def _sequence(marker: int | Sequence[int]) -> tuple[int, ...]:

@@ -12,7 +12,7 @@ from lengthctl.cli import score
 from lengthctl.cli import data
 
 # isort: split
-from lengthctl.cli import data_long, data_self
+from lengthctl.cli import data_c3ot, data_long, data_self
 
 # isort: split
 from lengthctl.cli import data_sets
@@ -27,6 +27,7 @@ __all__ = [
     "browse",
     "comparing",
     "data",
+    "data_c3ot",
     "data_long",
     "data_self",
     "data_sets",

@@ -18,7 +18,7 @@ from lengthctl.pipelines.journal import Journal, digest, source_identity
 from lengthctl.pipelines.problem_prompts import PLAIN, Ask, asked_messages
 from lengthctl.pipelines.sampling import evaluation_sampling, evaluation_seed, with_system_prompt
 from lengthctl.problem_sources import Problem
-from lengthctl.reasoning import count_reasoning_tokens, opens_reasoning
+from lengthctl.reasoning import THINK_TAGS, count_reasoning_pieces, count_reasoning_tokens, opens_reasoning
 from lengthctl.records import FinishReason, read_records
 from lengthctl.rewards.accuracy import last_number
 from lengthctl.rewards.correctness import check_answers
@@ -32,7 +32,6 @@ __all__ = ["Answered", "answer_problems", "problem_tasks", "read_answers"]
 
 _SAMPLE_SEED = 20_260_101
 """Draws the wording of each problem that is asked with a length: the same for every run."""
-_OPENING, _CLOSING = "<think>", "</think>"
 _TAIL_TOKENS = 16
 """End of a prompt in which a template may open the thought."""
 
@@ -144,13 +143,13 @@ def _jobs(config: Config, problems: Sequence[Problem], asks: Sequence[Ask], samp
 
 
 def _attempt(job: _Job, outcome: Outcome, checker: AnswerChecker, tokenizer: LoadedTokenizer | None) -> Attempt:
-    starts_open, reasoning = False, 0
+    starts_open, reasoning, text = False, 0, outcome.text
     if tokenizer is not None:
         prompt = tokenizer.prompt_ids([dict(m) for m in job.task.messages])
         starts_open = opens_reasoning(tokenizer.tokenizer.decode(list(prompt[-_TAIL_TOKENS:])))
-        tags = (tokenizer.encode(_CLOSING), tokenizer.encode(_OPENING))
-        reasoning = count_reasoning_tokens(outcome.token_ids, *tags, starts_open=starts_open).reasoning
-    verdict = checker.check_text(outcome.text, job.problem.answer, starts_open=starts_open)
+        reasoning = _reasoning_tokens(outcome.token_ids, tokenizer, starts_open=starts_open)
+        text = _with_tags(outcome, tokenizer)
+    verdict = checker.check_text(text, job.problem.answer, starts_open=starts_open)
     total = outcome.tokens
     return Attempt(
         job.problem.id,
@@ -162,6 +161,24 @@ def _attempt(job: _Job, outcome: Outcome, checker: AnswerChecker, tokenizer: Loa
         outcome.finish in (FinishReason.LIMIT, FinishReason.REWARD_CEILING),
         job.problem.difficulty,
     )
+
+
+def _reasoning_tokens(ids: Sequence[int], tokenizer: LoadedTokenizer, *, starts_open: bool) -> int:
+    """By the tags' own tokens; where a model spells a tag in several, by what the tokens say."""
+    opening, closing = (tokenizer.encode(tag) for tag in (THINK_TAGS.opening, THINK_TAGS.closing))
+    if len(opening) == len(closing) == 1:
+        return count_reasoning_tokens(ids, closing, opening, starts_open=starts_open).reasoning
+    pieces = [tokenizer.tokenizer.decode([i]) for i in ids]
+    return count_reasoning_pieces(pieces, starts_open=starts_open).reasoning
+
+
+def _with_tags(outcome: Outcome, tokenizer: LoadedTokenizer) -> str:
+    """The text; of a model whose tags are special tokens, which a text is decoded without, with them."""
+    tags = [tokenizer.encode(tag) for tag in (THINK_TAGS.opening, THINK_TAGS.closing)]
+    if not outcome.token_ids or not any(len(t) == 1 and t[0] in tokenizer.tokenizer.all_special_ids for t in tags):
+        return outcome.text
+    kept = [i for i in outcome.token_ids if i not in tokenizer.stop_token_ids]
+    return str(tokenizer.tokenizer.decode(kept, skip_special_tokens=False))
 
 
 def _graded(jobs: Mapping[str, _Job], rows: Sequence[Mapping[str, Any]]) -> list[Answered]:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal, assert_never
 from lengthctl.errors import ModelError
 from lengthctl.models import LoadedTokenizer
 from lengthctl.sentences import sentence_ends
+from lengthctl.train.reasoning_ids import has_reasoning, reasoning_ids
 
 if TYPE_CHECKING:
     import torch
@@ -40,11 +41,16 @@ def build_row(
     """Ids of a prompt and its completion, exactly as the model sees them when it writes.
 
     The template writes the conversation; what it puts behind the stop token of the completion is left out, and where it
-    writes none the tokenizer's eos is added. `lead_id`: a token in front of the completion, such as an MLT.
+    writes none the tokenizer's eos is added. A completion that reasons between tags is put together by
+    `reasoning_ids`. `lead_id`: a token in front of the completion, such as an MLT.
 
     Raises:
         ModelError: the template changes what stands before the completion when that follows.
     """
+    lead = () if lead_id is None else (lead_id,)
+    if has_reasoning(completion):
+        prompt, reasoned = reasoning_ids(tokenizer, messages, completion)
+        return TrainRow(prompt, (*lead, *reasoned))
     asked = [dict(message) for message in messages]
     prompt = tokenizer.prompt_ids(asked)
     whole = tokenizer.tokenizer.apply_chat_template(
@@ -59,7 +65,7 @@ def build_row(
     stops = set(tokenizer.stop_token_ids)
     end = next((place for place, token in enumerate(written) if token in stops), None)
     ids = written[: end + 1] if end is not None else [*written, int(tokenizer.tokenizer.eos_token_id)]
-    return TrainRow(prompt, (*(() if lead_id is None else (lead_id,)), *ids))
+    return TrainRow(prompt, (*lead, *ids))
 
 
 def find_end_places(tokenizer: LoadedTokenizer, completion_ids: Sequence[int]) -> tuple[int, ...]:
