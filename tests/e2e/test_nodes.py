@@ -55,7 +55,7 @@ def test_a_node_lost_and_one_added(cluster: Any) -> None:
     said: list[str] = []
     wanted = config(2)
     tokenizer = load_tokenizer(wanted.model)
-    pool = open_pool(wanted, tokenizer, context_tokens=400, say=said.append)
+    pool = open_pool(wanted, tokenizer, context_tokens=700, say=said.append)
     try:
         state = checkpoint_state(load_policy(wanted.model), torch.bfloat16)
         pool.sync_weights(state)
@@ -91,7 +91,7 @@ def test_a_node_lost_and_one_added(cluster: Any) -> None:
                 cluster.remove_node(leaving, allow_graceful=False)
                 cluster.add_node(num_cpus=1)
 
-        limits = [4, *[300] * 23]
+        limits = [4, *[600] * 23]  # long enough that the engine which joins finds work worth moving
         fresh = [tokenizer.prompt_ids([{"role": "user", "content": f"Sing of number {i}."}]) for i in range(24)]
         exact = [  # with a target that tells the length: what runs long by surprise is thought to end soon
             Request(str(i), ids, Sampling(max_tokens=n, min_tokens=n), target=Target(n, unit=Unit.TOKENS))
