@@ -5,20 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
-from lengthctl.decode.control import Context, Control, Draw, Outcome, Steps, Task
+from lengthctl.decode.control import Context, Control, Outcome, Steps, Task
 from lengthctl.decode.flow import Answer, Call, FlowFailedError, Setback
 from lengthctl.length import Target
 from lengthctl.records import Completion, FinishReason
 from lengthctl.rollout.backend import Ability
 
-__all__ = ["OfCall", "PrefilledDraw", "answer_of", "raise_for_error", "task_of"]
-
-
-@dataclass(frozen=True)
-class PrefilledDraw(Draw):
-    """A draw whose text has begun: what comes back goes on behind `prefill`, and behind `prefix` after it."""
-
-    prefill: str = ""
+__all__ = ["OfCall", "answer_of", "raise_for_error", "task_of"]
 
 
 @dataclass(frozen=True)
@@ -53,10 +46,7 @@ class OfCall:
             except StopIteration as stop:
                 outcome: Outcome = stop.value
                 return outcome
-            answers = yield [self._begun(draw) for draw in draws] if self.call.prefill else draws
-
-    def _begun(self, draw: Draw) -> Draw:
-        return PrefilledDraw(draw.messages, draw.sampling, draw.prefix, draw.template_values, self.call.prefill)
+            answers = yield [replace(draw, prefill=self.call.prefill) for draw in draws]
 
 
 def task_of(call: Call, name: str, group: str = "") -> Task:

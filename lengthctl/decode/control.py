@@ -69,6 +69,8 @@ class Draw:
     prefix: tuple[int, ...] = ()
     template_values: Mapping[str, Any] = field(default_factory=dict)
     """For the chat template of a server."""
+    prefill: str = ""
+    """First words of the answer, given; `prefix` follows them, and what comes back follows both."""
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,6 @@ from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 
-from lengthctl.decode.calls import PrefilledDraw
 from lengthctl.decode.control import Context, Control, Draw, Outcome, Steps, Task
 from lengthctl.errors import ConfigError, EngineError, Problem
 from lengthctl.length import Target
@@ -184,13 +183,12 @@ class _Run:
 def _request(running: _Running, index: int, draw: Draw, context: Context, seed: int | None) -> Request:
     task = running.task
     name = task.id if (running.round, index) == (0, 0) else f"{task.id}/{running.round}.{index}"
-    prefill = draw.prefill if isinstance(draw, PrefilledDraw) else ""
     begun: tuple[int, ...] = ()
     if context.tokenizer is not None:
         if running.asked is not draw.messages:
             running.asked = draw.messages
             running.prompt_ids = context.tokenizer.prompt_ids([dict(m) for m in draw.messages])
-        begun = context.tokenizer.encode(prefill) if prefill else ()
+        begun = context.tokenizer.encode(draw.prefill) if draw.prefill else ()
     sampling = draw.sampling if seed is None else replace(draw.sampling, seed=request_seed(seed, name))
     return Request(
         name,
@@ -200,5 +198,5 @@ def _request(running: _Running, index: int, draw: Draw, context: Context, seed: 
         group=(task.group or task.id) if running.round == 0 else f"{task.id}/{running.round}",
         target=task.target if not draw.prefix else None,  # of the rest only the limit is known
         template_values=draw.template_values,
-        prefill=prefill,
+        prefill=draw.prefill,
     )
