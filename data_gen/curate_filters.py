@@ -7,8 +7,7 @@ import zlib
 from typing import TypeVar
 
 from lengthctl.data_gen.filters import DropReason
-from lengthctl.data_gen.quality import seq_rep_n
-from lengthctl.degeneration import has_count_claim, markup_fraction
+from lengthctl.degeneration import has_count_claim, markup_fraction, seq_rep_n
 from lengthctl.judging import is_refusal
 from lengthctl.length import Target
 from lengthctl.normal_text import normal_words

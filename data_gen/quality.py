@@ -10,13 +10,13 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from lengthctl.degeneration import is_finished
+from lengthctl.degeneration import distinct_n, is_finished, seq_rep_n
 from lengthctl.length import Target, Unit, count_length
 from lengthctl.normal_text import normal_words
 from lengthctl.scoring import s_l
 from lengthctl.writing_system import writing_system
 
-__all__ = ["Quality", "distinct_n", "measure_quality", "seq_rep_n", "writing_quality"]
+__all__ = ["Quality", "measure_quality", "writing_quality"]
 
 _WINDOW = 200
 """Words of a window in which variety is measured: distinct-n falls with the number of words, so it compares at equal
@@ -28,18 +28,6 @@ _LONGEST_PARAGRAPH = 400
 _GRAM, _HAN_GRAM = 4, 6
 """Words of an n-gram; of ideographs, as an English word is about one and a half of them."""
 _PARAGRAPHS = re.compile(r"\n\s*\n|\n(?=\s*(?:[-*#]|\d{1,3}[.)]))")
-
-
-def distinct_n(words: Sequence[str], n: int) -> float | None:
-    """Different n-grams over all of them, in (0, 1]; None for fewer than `n` words."""
-    total = len(words) - n + 1
-    return len(set(zip(*(words[start:] for start in range(n)), strict=False))) / total if total > 0 else None
-
-
-def seq_rep_n(words: Sequence[str], n: int) -> float | None:
-    """Share of repeated n-grams, `1 - distinct_n`, in [0, 1); None for fewer than `n` words."""
-    distinct = distinct_n(words, n)
-    return None if distinct is None else 1 - distinct
 
 
 @dataclass(frozen=True)

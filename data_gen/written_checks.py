@@ -11,8 +11,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from lengthctl.data_gen.filters import empty
-from lengthctl.data_gen.quality import seq_rep_n
-from lengthctl.degeneration import is_finished
+from lengthctl.degeneration import is_finished, seq_rep_n
 from lengthctl.length import Unit, count_length
 
 __all__ = ["Flaw", "WrittenRules", "check_response", "ends_whole"]

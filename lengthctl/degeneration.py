@@ -12,12 +12,14 @@ from itertools import compress, pairwise, repeat
 __all__ = [
     "TextSigns",
     "blank_line_fraction",
+    "distinct_n",
     "distinct_trigrams",
     "has_count_claim",
     "is_finished",
     "longest_repeat",
     "markup_fraction",
     "repetition",
+    "seq_rep_n",
     "text_signs",
 ]
 
@@ -40,10 +42,21 @@ _BRACKETED_COUNT = re.compile(rf"[(\[{{*_][^()\[\]{{}}*_\d\n]{{0,24}}\d[\d,.]{{0
 _NAMED_COUNT = re.compile(r"count[*_]{0,2}[ \t]{0,2}(?:[:=]|is\b)[ \t*_~]{0,6}\d")
 
 
+def distinct_n(words: Sequence[str], n: int) -> float | None:
+    """Different n-grams over all of them, in (0, 1]; None for fewer than `n` words."""
+    grams = _ngrams(words, n)
+    return len(set(grams)) / len(grams) if grams else None
+
+
+def seq_rep_n(words: Sequence[str], n: int) -> float | None:
+    """Share of repeated n-grams, `1 - distinct_n`, in [0, 1); None for fewer than `n` words."""
+    distinct = distinct_n(words, n)
+    return None if distinct is None else 1 - distinct
+
+
 def repetition(text: str, n: int = 3) -> float:
     """Share of repeated word n-grams: `1 - distinct / total`, in [0, 1); 0 for fewer than `n` words."""
-    grams = _ngrams(_words(text), n)
-    return 1 - len(set(grams)) / len(grams) if grams else 0.0
+    return seq_rep_n(_words(text), n) or 0.0
 
 
 def longest_repeat(text: str) -> float:

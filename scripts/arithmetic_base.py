@@ -12,7 +12,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from verbs import lengthctl
+from verbs import lengthctl, train
 
 from lengthctl.data_gen.checkable import Verbosity
 
@@ -27,9 +27,8 @@ def main() -> None:
     for name in names:
         data, run = folder / f"data-{name}", folder / f"base-{name}"
         lengthctl(folder, "data", "problems", "--verbosity", name, "--n", str(TASKS), "--out", str(data))
-        begun = ["--resume", str(run)] if (run / "config.resolved.yaml").is_file() else ["arithmetic"]
         options = [f"data.source={data / 'train.jsonl'}", f"run.dir={folder}", f"run.name=base-{name}"]
-        lengthctl(folder, "train", *begun, *(options if begun == ["arithmetic"] else []))
+        train(folder, run, "arithmetic", *options)
     sides = ["smollm2-135m-instruct", *(str(folder / f"base-{name}") for name in names)]
     measured = ["evaluate.problems=builtin", f"evaluate.problem_limit={PROBLEMS}", "evaluate.limit=2"]
     options = ["prompts.targets=[30]", "evaluate.max_tokens=256", "evaluate.samples=1", "--config", "arithmetic"]

@@ -10,7 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lengthctl.data_gen.quality import distinct_n, measure_quality, seq_rep_n, writing_quality
+from lengthctl.data_gen.quality import measure_quality, writing_quality
+from lengthctl.degeneration import distinct_n, seq_rep_n
 from lengthctl.length import Target, Unit
 
 GOLDEN = json.loads((Path(__file__).parents[2] / "golden" / "stated_lengths.json").read_text(encoding="utf-8"))
