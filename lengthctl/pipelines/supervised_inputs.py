@@ -20,8 +20,9 @@ from lengthctl.models import LoadedTokenizer
 from lengthctl.pipelines.inputs import same_inputs, same_versions
 from lengthctl.pipelines.sampling import with_system_prompt
 from lengthctl.train.decomposition import count_dropped, decompose
+from lengthctl.train.end_places import find_end_places
 from lengthctl.train.ranks import is_main
-from lengthctl.train.supervised_rows import TrainRow, build_row, find_end_places
+from lengthctl.train.supervised_rows import TrainRow, build_row
 
 if TYPE_CHECKING:
     from datasets import Dataset

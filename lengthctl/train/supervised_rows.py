@@ -8,13 +8,12 @@ from typing import TYPE_CHECKING, Any, Literal, assert_never
 
 from lengthctl.errors import ModelError
 from lengthctl.models import LoadedTokenizer
-from lengthctl.sentences import sentence_ends
 from lengthctl.train.reasoning_ids import has_reasoning, reasoning_ids
 
 if TYPE_CHECKING:
     import torch
 
-__all__ = ["CompletionCollator", "TrainRow", "Weighting", "build_row", "find_end_places"]
+__all__ = ["CompletionCollator", "TrainRow", "Weighting", "build_row"]
 
 Weighting = Literal["tokens", "sequences", "longwriter"]
 
@@ -29,7 +28,7 @@ class TrainRow:
     prompt_ids: tuple[int, ...]
     completion_ids: tuple[int, ...]
     end_places: tuple[int, ...] = ()
-    """Places in `completion_ids` where the text could end, where they were looked for (`find_end_places`)."""
+    """Places in `completion_ids` where the text could end, where they were looked for (`end_places`)."""
 
     def __len__(self) -> int:
         return len(self.prompt_ids) + len(self.completion_ids)
@@ -66,18 +65,6 @@ def build_row(
     end = next((place for place, token in enumerate(written) if token in stops), None)
     ids = written[: end + 1] if end is not None else [*written, int(tokenizer.tokenizer.eos_token_id)]
     return TrainRow(prompt, (*lead, *ids))
-
-
-def find_end_places(tokenizer: LoadedTokenizer, completion_ids: Sequence[int]) -> tuple[int, ...]:
-    """Places of tokens that stand behind a whole sentence, the stop token's among them: where a text ends is decided
-    there, and nowhere else. Ours."""
-    ends = set(sentence_ends(tokenizer.decode(completion_ids)))
-    places = []
-    for place in range(1, len(completion_ids)):
-        piece = tokenizer.decode([completion_ids[place - 1]]).rstrip()
-        if piece and not piece[-1].isalnum() and len(tokenizer.decode(completion_ids[:place]).rstrip()) in ends:
-            places.append(place)
-    return tuple(sorted({*places, len(completion_ids) - 1}))
 
 
 @dataclass(frozen=True)

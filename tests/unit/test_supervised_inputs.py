@@ -18,7 +18,7 @@ from lengthctl.models import BUNDLED, LoadedTokenizer, load_tokenizer
 from lengthctl.pipelines.supervised_inputs import TrainData, load_pairs, load_train_data
 from lengthctl.pipelines.supervised_trainers import check_data
 from lengthctl.rundir import RunFolder
-from lengthctl.train.supervised_rows import CompletionCollator, find_end_places
+from lengthctl.train.supervised_rows import CompletionCollator
 
 IDS = {token.name: 900 + i for i, token in enumerate(RULER_TABLE.tokens)}
 
@@ -116,16 +116,6 @@ def test_pairs_are_read_and_their_tokens_known(tmp_path: Path, tokenizer: Loaded
     source.write_text(json.dumps({"prompt": "a", "chosen": "b", "rejected": "c"}) + "\n")
     with pytest.raises(DataError, match="no messages in prompt, chosen, rejected"):
         load_pairs(config, RunFolder(tmp_path, None), tokenizer)
-
-
-def test_places_where_a_text_could_end(tokenizer: LoadedTokenizer) -> None:
-    text = 'Dr. Ray said "No." Then he left at 3.5 km, i.e. soon! Was it so?'
-    ids = tokenizer.encode(text) + tokenizer.stop_token_ids[:1]
-    places = find_end_places(tokenizer, ids)
-    before = [tokenizer.decode(ids[:place]) for place in places]
-    assert before == ['Dr. Ray said "No."', 'Dr. Ray said "No." Then he left at 3.5 km, i.e. soon!', text]
-    assert places[-1] == len(ids) - 1
-    assert find_end_places(tokenizer, [*tokenizer.encode("no end"), 2]) == (2,)
 
 
 def test_the_loss_is_heavier_where_a_text_could_end(tmp_path: Path, tokenizer: LoadedTokenizer) -> None:
