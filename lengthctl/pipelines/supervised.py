@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from lengthctl.config import Config
+    from lengthctl.pipelines.supervised_inputs import TrainData
     from lengthctl.progress import Narrator
     from lengthctl.rollout.pool import RolloutPool
     from lengthctl.rundir import RunFolder
@@ -63,18 +64,19 @@ def _lead(config: Config, run: RunFolder, narrator: Narrator) -> dict[str, Any]:
         with narrator.stage("prepare"):
             gflops = measure_bf16_gflops()
             held_out = load_held_out(config)
-            counts = check_data(config, run).counts
+            data = check_data(config, run)
+            counts = data.counts
             narrator.say("data: " + ", ".join(f"{name} {number}" for name, number in counts.items()))
             from_main(lambda: None)
         before = _before(config, run, held_out, narrator)
         with narrator.stage("train"):
-            trainer, prepared = _train(config, run, narrator)
+            trainer, prepared = _train(config, run, narrator, data)
         with narrator.stage("export"):
             state = trained_state(trainer)
             assert state is not None
             export_model(config, run, trainer, prepared.tokenizer, state)
             step = int(trainer.state.global_step)
-            del trainer, state, prepared
+            del trainer, state, prepared, data
         after = _after(config, run, held_out, narrator, step)
     finally:
         peak = monitor.stop()
@@ -131,12 +133,12 @@ def _control(config: Config) -> str:
     return "mlt" if config.data is not None and config.data.mlt is not None else asking_control(config)
 
 
-def _train(config: Config, run: RunFolder, narrator: Narrator) -> tuple[Any, Prepared]:
-    """Train from the last checkpoint, or from the start."""
+def _train(config: Config, run: RunFolder, narrator: Narrator, data: TrainData | None = None) -> tuple[Any, Prepared]:
+    """Train from the last checkpoint, or from the start; on the data given, else on those that the config names."""
     from transformers import PrinterCallback, set_seed
 
     set_seed(config.run.seed)  # a new adapter's weights are drawn
-    prepared = prepare(config, run, narrator.say)
+    prepared = prepare(config, run, narrator.say, data)
 
     def build(callbacks: list[Any], checkpoint: Path | None) -> Any:
         trainer = prepared.build(callbacks, checkpoint)

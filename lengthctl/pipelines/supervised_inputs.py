@@ -52,12 +52,9 @@ def load_train_data(
     tokenizer: LoadedTokenizer,
     lead_ids: dict[str, int],
     max_length: int | None,
-    *,
-    keep_digest: bool = True,
 ) -> TrainData:
-    """Rows of `config.data`, each with its meta length token where `lead_ids` (id by name) has some.
-
-    `keep_digest`: a resumed run must find the same rows.
+    """Rows of `config.data`, each with its meta length token where `lead_ids` (id by name) has some. A resumed run must
+    find the same rows.
 
     Raises:
         DataError: the source cannot be read, or no row is left.
@@ -75,7 +72,7 @@ def load_train_data(
     if not rows:
         told = ", ".join(f"{reason} {n}" for reason, n in counts.items()) or "the source is empty"
         raise DataError(f"{config.data.source}: no row is left to learn from ({told})", "Check data.mlt and max_length")
-    if keep_digest and is_main():
+    if is_main():
         same_inputs(run, {"data": _digest(rows)})
     if config.train.end_weight != 1:
         rows = [replace(row, end_places=find_end_places(tokenizer, row.completion_ids)) for row in rows]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -43,26 +42,25 @@ class Prepared:
 
 
 def check_data(config: Config, run: RunFolder) -> TrainData:
-    """The data without the model, before minutes are spent on it.
+    """The data without the model, before minutes are spent on it; `prepare` takes them.
 
     Raises:
-        DataError, ModelError, RunFolderError: what `prepare` would find in them.
+        DataError: the data cannot be read, or nothing is left to learn from.
+        ModelError: the tokenizer or its template cannot be used.
+        RunFolderError: a resumed run began with other data or versions.
     """
     tokenizer = load_tokenizer(config.model)
     if config.train.method == "dpo":
         return load_pairs(config, run, tokenizer)
     table = _table(config)
     if table is not None:
-        inner = copy.deepcopy(tokenizer.tokenizer)
-        add_tokens(inner, table)
-        with_mlt(inner.chat_template, table)
-    placeholders = {} if table is None else dict.fromkeys((token.name for token in table.tokens), 0)
-    limit = build_sft_config(config, run).max_length
-    return load_train_data(config, run, tokenizer, placeholders, limit, keep_digest=False)
+        add_tokens(tokenizer.tokenizer, table)
+        tokenizer = _marked(tokenizer, table)
+    return _sft_data(config, run, tokenizer)
 
 
-def prepare(config: Config, run: RunFolder, say: Callable[[str], None]) -> Prepared:
-    """Load the model and the data.
+def prepare(config: Config, run: RunFolder, say: Callable[[str], None], data: TrainData | None = None) -> Prepared:
+    """Load the model, and the data where they are not given.
 
     Raises:
         ConfigError: TRL refuses an option.
@@ -70,10 +68,10 @@ def prepare(config: Config, run: RunFolder, say: Callable[[str], None]) -> Prepa
         ModelError: the model or its template cannot be used.
         RunFolderError: a resumed run began with other data or versions.
     """
-    return _preference(config, run) if config.train.method == "dpo" else _supervised(config, run, say)
+    return _preference(config, run, data) if config.train.method == "dpo" else _supervised(config, run, say, data)
 
 
-def _supervised(config: Config, run: RunFolder, say: Callable[[str], None]) -> Prepared:
+def _supervised(config: Config, run: RunFolder, say: Callable[[str], None], given: TrainData | None) -> Prepared:
     from lengthctl.train.sft import LengthSFTTrainer
     from lengthctl.train.supervised_rows import CompletionCollator
 
@@ -82,12 +80,10 @@ def _supervised(config: Config, run: RunFolder, say: Callable[[str], None]) -> P
     inner = tokenizer.tokenizer
     model = load_policy(config.model, None if table is None else lambda found: install(found, inner, table))
     tokenizer = tokenizer if table is None else _marked(tokenizer, table)
-    lead_ids = {} if tokenizer.mlt is None or table is None else {t.name: i for i, t in tokenizer.mlt.by_id.items()}
-    data = load_train_data(config, run, tokenizer, lead_ids, args.max_length)
-    weighting = config.train.loss_weighting
-    collator = CompletionCollator(
-        frozenset(lead_ids.values()), config.train.mlt_weight, weighting, config.train.end_weight
-    )
+    data = given or _sft_data(config, run, tokenizer)
+    lead_ids = frozenset(_lead_ids(config, tokenizer).values())
+    train = config.train
+    collator = CompletionCollator(lead_ids, train.mlt_weight, train.loss_weighting, train.end_weight)
 
     def build(callbacks: list[Any], checkpoint: Path | None) -> Any:
         trainer = LengthSFTTrainer(
@@ -132,18 +128,31 @@ def _hyperfit_probe(
     return build_callback(probe, checkpoint)
 
 
-def _preference(config: Config, run: RunFolder) -> Prepared:
+def _preference(config: Config, run: RunFolder, given: TrainData | None) -> Prepared:
     from trl import DPOTrainer
 
     args = build_dpo_config(config, run)
     tokenizer = load_tokenizer(config.model)
-    model, data = load_policy(config.model), load_pairs(config, run, tokenizer)
+    model, data = load_policy(config.model), given or load_pairs(config, run, tokenizer)
 
     def build(callbacks: list[Any], _: Path | None) -> Any:
         inner = tokenizer.tokenizer
         return DPOTrainer(model=model, args=args, train_dataset=data.rows, processing_class=inner, callbacks=callbacks)
 
     return Prepared(tokenizer, data, args.max_steps, build)
+
+
+def _sft_data(config: Config, run: RunFolder, tokenizer: LoadedTokenizer) -> TrainData:
+    """With the tokens of `data.mlt` in the tokenizer."""
+    limit = build_sft_config(config, run).max_length
+    return load_train_data(config, run, tokenizer, _lead_ids(config, tokenizer), limit)
+
+
+def _lead_ids(config: Config, tokenizer: LoadedTokenizer) -> dict[str, int]:
+    """By the token's name; none where `data.mlt` asks for none, whatever the model has."""
+    if tokenizer.mlt is None or _table(config) is None:
+        return {}
+    return {token.name: i for i, token in tokenizer.mlt.by_id.items()}
 
 
 def _table(config: Config) -> MltTable | None:

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 import torch
+from byte_model import PADDED, byte_model, byte_tokenizer
 
 from lengthctl.errors import ModelError
 from lengthctl.mlt import RULER_TABLE, MltRecord, MltTable, split_output, template_hash
@@ -15,31 +16,7 @@ from lengthctl.mlt_template import with_mlt
 from lengthctl.models import CHATML
 from lengthctl.rollout.weights import checkpoint_state
 
-PADDED = 320
 ROOM_FOR_NINE = 9
-
-
-def make_tokenizer(**settings: Any) -> Any:
-    """Bytes as tokens, and the marks of ChatML; 259 tokens."""
-    from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers
-    from transformers import PreTrainedTokenizerFast
-
-    letters = {letter: i for i, letter in enumerate(sorted(pre_tokenizers.ByteLevel.alphabet()))}
-    bytes_ = Tokenizer(models.BPE(letters, []))
-    bytes_.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
-    bytes_.decoder = decoders.ByteLevel()
-    marks = ["<eos>", "<|im_start|>", "<|im_end|>"]
-    bytes_.add_special_tokens([AddedToken(mark, special=True, normalized=False) for mark in marks])
-    options = {"eos_token": "<eos>", "extra_special_tokens": marks[1:], "chat_template": CHATML, **settings}
-    return PreTrainedTokenizerFast(tokenizer_object=bytes_, **options)
-
-
-def make_model(*, tied: bool, rows: int = PADDED, dtype: torch.dtype = torch.float32) -> Any:
-    from transformers import LlamaConfig, LlamaForCausalLM
-
-    torch.manual_seed(0)
-    sizes = {"hidden_size": 16, "intermediate_size": 32, "num_hidden_layers": 2, "num_attention_heads": 2}
-    return LlamaForCausalLM(LlamaConfig(vocab_size=rows, tie_word_embeddings=tied, **sizes)).to(dtype)
 
 
 def weights(model: Any) -> list[torch.Tensor]:
@@ -63,7 +40,7 @@ both = pytest.mark.parametrize("tied", [True, False], ids=["tied", "untied"])
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16], ids=["fp32", "bf16"])
 @pytest.mark.parametrize("init", ["phrase", "mean"])
 def test_only_new_rows_change_and_no_two_are_alike(tied: bool, dtype: torch.dtype, init: Any) -> None:
-    model, tokenizer = make_model(tied=tied, dtype=dtype), make_tokenizer()
+    model, tokenizer = byte_model(tied=tied, dtype=dtype), byte_tokenizer()
     before = weights(model)
     ids = install(model, tokenizer, RULER_TABLE, init=init)
     assert ids == tuple(range(259, 268))
@@ -78,7 +55,7 @@ def test_only_new_rows_change_and_no_two_are_alike(tied: bool, dtype: torch.dtyp
 
 @both
 def test_the_matrix_grows_by_what_is_missing(tied: bool, tmp_path: Path) -> None:
-    model, tokenizer = make_model(tied=tied, rows=259 + ROOM_FOR_NINE - 1), make_tokenizer()
+    model, tokenizer = byte_model(tied=tied, rows=259 + ROOM_FOR_NINE - 1), byte_tokenizer()
     before = weights(model)
     ids = install(model, tokenizer, RULER_TABLE)
     for old, new in zip(before, weights(model), strict=True):
@@ -97,7 +74,7 @@ def test_the_matrix_grows_by_what_is_missing(tied: bool, tmp_path: Path) -> None
 
 @both
 def test_a_row_begins_at_the_mean_of_its_phrase(tied: bool) -> None:
-    model, tokenizer = make_model(tied=tied), make_tokenizer()
+    model, tokenizer = byte_model(tied=tied), byte_tokenizer()
     before = weights(model)
     ids = install(model, tokenizer, RULER_TABLE)
     for old, new in zip(before, weights(model), strict=True):
@@ -107,14 +84,14 @@ def test_a_row_begins_at_the_mean_of_its_phrase(tied: bool) -> None:
 
 def test_phrases_of_the_same_digits_begin_apart() -> None:
     table = MltTable.parse({"tokens": [12, 21]})
-    model = make_model(tied=True)
-    ids = install(model, make_tokenizer(), table)
+    model = byte_model(tied=True)
+    ids = install(model, byte_tokenizer(), table)
     first, second = weights(model)[0][list(ids)]
     assert 0.001 < torch.dist(first, second) / first.norm() < 0.05
 
 
 def test_a_second_installation_keeps_trained_rows() -> None:
-    model, tokenizer = make_model(tied=True), make_tokenizer()
+    model, tokenizer = byte_model(tied=True), byte_tokenizer()
     ids = install(model, tokenizer, RULER_TABLE)
     with torch.no_grad():
         model.get_input_embeddings().weight[ids[0]] = 7.0
@@ -125,7 +102,7 @@ def test_a_second_installation_keeps_trained_rows() -> None:
 
 
 def test_tokens_of_the_model_stay_special_and_mlts_leave_no_trace() -> None:
-    model, tokenizer = make_model(tied=True), make_tokenizer()
+    model, tokenizer = byte_model(tied=True), byte_tokenizer()
     ids = install(model, tokenizer, RULER_TABLE)
     assert {"<|im_start|>", "<|im_end|>", "[MLT:10]", "[MLT:>800]"} <= set(tokenizer.all_special_tokens)
     written = tokenizer.encode("[MLT:30]Hello there<|im_end|>")
@@ -144,7 +121,7 @@ def test_lora_trains_the_rows_of_the_tokens_and_no_other(tied: bool, tmp_path: P
     from peft import LoraConfig, get_peft_model
     from transformers import AutoModelForCausalLM
 
-    model, tokenizer = make_model(tied=tied), make_tokenizer()
+    model, tokenizer = byte_model(tied=tied), byte_tokenizer()
     ids = install(model, tokenizer, RULER_TABLE)
     indices = lora_indices(model, ids)
     assert set(indices) == ({"model.embed_tokens"} if tied else {"model.embed_tokens", "lm_head"})
@@ -175,7 +152,7 @@ def test_lora_trains_the_rows_of_the_tokens_and_no_other(tied: bool, tmp_path: P
 
 def test_lora_before_installation_is_refused() -> None:
     with pytest.raises(ModelError, match="no row for token 320"):
-        lora_indices(make_model(tied=False), [320])
+        lora_indices(byte_model(tied=False), [320])
 
 
 @pytest.mark.parametrize(
@@ -183,18 +160,18 @@ def test_lora_before_installation_is_refused() -> None:
     [({"chat_template": None}, "no chat template"), ({"eos_token": None}, "no eos token")],
 )
 def test_a_tokenizer_of_no_use_is_refused_before_anything_changes(settings: dict[str, Any], message: str) -> None:
-    model, tokenizer = make_model(tied=True, rows=259), make_tokenizer(**settings)
+    model, tokenizer = byte_model(tied=True, rows=259), byte_tokenizer(**settings)
     with pytest.raises(ModelError, match=message):
         install(model, tokenizer, RULER_TABLE)
     assert len(tokenizer) == 259 == len(weights(model)[0])
 
 
 def test_a_tokenizer_that_reads_other_ids_is_refused() -> None:
-    tokenizer = make_tokenizer()
-    ids = install(make_model(tied=True), tokenizer, RULER_TABLE)
+    tokenizer = byte_tokenizer()
+    ids = install(byte_model(tied=True), tokenizer, RULER_TABLE)
     digest = template_hash(CHATML)
     check(tokenizer, MltRecord(RULER_TABLE, ids, "en", digest))
     with pytest.raises(ModelError, match=r"\[MLT:10\] is token 259 of this tokenizer, and 267 in mlt\.json"):
         check(tokenizer, MltRecord(RULER_TABLE, ids[::-1], "en", digest))
     with pytest.raises(ModelError, match=r"splits \[MLT:10\] into 8 tokens"):
-        check(make_tokenizer(), MltRecord(RULER_TABLE, ids, "en", digest))
+        check(byte_tokenizer(), MltRecord(RULER_TABLE, ids, "en", digest))
