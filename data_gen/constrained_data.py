@@ -13,7 +13,7 @@ from lengthctl.data_gen.constraints import ConstraintSettings, constrained
 from lengthctl.data_gen.dataset_folder import KEPT_COLUMNS, DatasetAbout, DistinctIds, Drops, write_dataset
 from lengthctl.data_gen.decontamination import Contamination
 from lengthctl.data_gen.filters import DropReason
-from lengthctl.data_gen.instruction_data import read_rows
+from lengthctl.data_gen.instruction_data import WHOLE, Reading, read_rows
 from lengthctl.length import Encoder
 from lengthctl.normal_text import content_digest
 
@@ -32,7 +32,7 @@ def build_constrained_data(
     settings: ConstraintSettings,
     out: Path,
     *,
-    split: str = "train",
+    reading: Reading = WHOLE,
     limit: int | None = None,
     contamination: Contamination | None = None,
     tokenizer: Encoder | None = None,
@@ -46,7 +46,7 @@ def build_constrained_data(
         sources: files or hub ids with texts of any known shape.
         settings: see there.
         out: a folder; made when missing.
-        split: of hub datasets.
+        reading: which part of hub datasets, and names of columns.
         limit: rows of each source at most.
         contamination: prompts of an evaluation, which no row may hold.
         tokenizer: for a unit of tokens.
@@ -63,9 +63,9 @@ def build_constrained_data(
     def rows() -> Iterator[dict[str, Any]]:
         read = 0
         for source in sources:
-            for _, row in islice(read_rows(source, split=split), limit):
+            for _, row in islice(read_rows(source, reading), limit):
                 read += 1
-                made = constrained(row, settings, tokenizer=tokenizer, source=source)
+                made = constrained(row, settings, tokenizer=tokenizer, source=source, columns=reading.columns)
                 kept = made if isinstance(made, DropReason) else _finished(made, ids, contamination)
                 if isinstance(kept, DropReason):
                     drops.add(source if isinstance(made, DropReason) else made["source"], kept)

@@ -21,6 +21,7 @@ from lengthctl.data_gen.row_shapes import parse_row
 from lengthctl.data_gen.stated_length import LONGEN_TOLERANCE, Unstated, find_stated_length
 from lengthctl.length import Encoder, Relation, Target, Unit, count_length
 from lengthctl.normal_text import content_digest
+from lengthctl.row_columns import Columns
 from lengthctl.scoring import longen_score
 from lengthctl.writing_system import wording_language
 
@@ -132,7 +133,12 @@ def _target(relation: Relation, rounded: Rounded, step: int, unit: Unit) -> Targ
 
 
 def constrained(
-    row: Mapping[str, Any], settings: ConstraintSettings, *, tokenizer: Encoder | None = None, source: str = ""
+    row: Mapping[str, Any],
+    settings: ConstraintSettings,
+    *,
+    tokenizer: Encoder | None = None,
+    source: str = "",
+    columns: Columns | None = None,
 ) -> dict[str, Any] | DropReason:
     """A row of instruction data in TRL's conversational form whose prompt asks for a length that its completion has.
 
@@ -145,12 +151,13 @@ def constrained(
         settings: see there.
         tokenizer: for a unit of tokens.
         source: of rows that name none.
+        columns: names of columns, instead of the known shapes.
 
     Raises:
         DataError: columns of no known shape.
         ValueError: a unit of tokens without tokenizer.
     """
-    parsed = parse_row(row, None, source or "row")
+    parsed = parse_row(row, columns, source or "row")
     if isinstance(parsed, DropReason):
         return parsed
     name = str(parsed.columns.get("source") or source)

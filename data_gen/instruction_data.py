@@ -10,13 +10,31 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from lengthctl.data_gen.filters import DropReason
-from lengthctl.data_gen.row_shapes import Columns, parse_row
+from lengthctl.data_gen.row_shapes import parse_row
 from lengthctl.errors import DataError, first_line
+from lengthctl.hub_rows import load_split
 from lengthctl.normal_text import content_digest
 from lengthctl.prompts import Message
 from lengthctl.records import FinishReason, read_records
+from lengthctl.row_columns import Columns
 
-__all__ = ["Columns", "Instruction", "Instructions", "Rows", "read_instructions", "read_rows"]
+__all__ = ["WHOLE", "Columns", "Instruction", "Instructions", "Reading", "Rows", "read_instructions", "read_rows"]
+
+
+@dataclass(frozen=True)
+class Reading:
+    """Which part of a source is read, and where its rows keep what."""
+
+    subset: str | None = None
+    """Config name of a hub dataset."""
+    split: str = "train"
+    """Of a hub dataset."""
+    columns: Columns | None = None
+    """Names of columns, instead of the known shapes."""
+
+
+WHOLE = Reading()
+"""The rows of a file, or the training split of a dataset, in any known shape."""
 
 
 @dataclass(frozen=True)
@@ -95,17 +113,15 @@ class Instructions:
 @dataclass(frozen=True)
 class _InstructionRows:
     source: str
-    subset: str | None
-    split: str
-    columns: Columns | None
+    reading: Reading
     name: str
     licence: str | None
 
     def read(self) -> Iterator[tuple[str, Mapping[str, Any]]]:
-        return read_rows(self.source, self.subset, self.split)
+        return read_rows(self.source, self.reading)
 
     def parse(self, row: Mapping[str, Any], where: str) -> Instruction | DropReason:
-        parsed = parse_row(row, self.columns, where)
+        parsed = parse_row(row, self.reading.columns, where)
         if isinstance(parsed, DropReason):
             return parsed
         licence = parsed.licence or self.licence
@@ -114,13 +130,7 @@ class _InstructionRows:
 
 
 def read_instructions(
-    source: str | Path,
-    *,
-    subset: str | None = None,
-    split: str = "train",
-    columns: Columns | None = None,
-    name: str | None = None,
-    licence: str | None = None,
+    source: str | Path, reading: Reading = WHOLE, *, name: str | None = None, licence: str | None = None
 ) -> Instructions:
     """Rows of a .jsonl, .csv or .parquet file or of a hub dataset; nothing is read before they are iterated.
 
@@ -132,19 +142,16 @@ def read_instructions(
 
     Args:
         source: a path, or a hub id, which is streamed.
-        subset, split: of a hub dataset.
-        columns: names of columns, instead of the known shapes.
+        reading: which part of a hub dataset, and names of columns.
         name: what the rows give as their source; `source` when None.
         licence: of rows that do not name their own.
     """
     text = str(source)
-    rows = _InstructionRows(text, subset, split, columns, name or text, licence)
+    rows = _InstructionRows(text, reading, name or text, licence)
     return Instructions(name or text, rows)
 
 
-def read_rows(
-    source: str | Path, subset: str | None = None, split: str = "train"
-) -> Iterator[tuple[str, Mapping[str, Any]]]:
+def read_rows(source: str | Path, reading: Reading = WHOLE) -> Iterator[tuple[str, Mapping[str, Any]]]:
     """`(where, row)` of a .jsonl, .csv or .parquet file or of a hub dataset, one in memory at a time.
 
     `where` is `SOURCE:LINE`; of Parquet and the hub the number of the row, from 1.
@@ -159,7 +166,7 @@ def read_rows(
     elif kind == ".csv":
         rows = _csv_rows(path)
     else:
-        rows = _dataset_rows(str(source), subset, split, path if kind == ".parquet" else None)
+        rows = _parquet_rows(path) if kind == ".parquet" else _hub_rows(str(source), reading)
     return ((f"{source}:{number}", row) for number, row in rows)
 
 
@@ -180,18 +187,19 @@ def _csv_rows(path: Path) -> Iterator[tuple[int, Mapping[str, Any]]]:
         raise DataError(f"{path}: {error.strerror or error}", "Check the path") from error
 
 
-def _dataset_rows(
-    source: str, subset: str | None, split: str, file: Path | None
-) -> Iterator[tuple[int, Mapping[str, Any]]]:
+def _parquet_rows(path: Path) -> Iterator[tuple[int, Mapping[str, Any]]]:
     import datasets
 
     try:
-        if file is not None:
-            data = datasets.load_dataset("parquet", data_files=str(file), split="train", streaming=True)
-        else:
-            data = datasets.load_dataset(source, subset, split=split, streaming=True)
+        yield from enumerate(datasets.load_dataset("parquet", data_files=str(path), split="train", streaming=True), 1)
+    except Exception as error:  # of fsspec, pyarrow: they share no type
+        raise DataError(f"{path} cannot be read ({first_line(error)})", "Check the path") from error
+
+
+def _hub_rows(source: str, reading: Reading) -> Iterator[tuple[int, Mapping[str, Any]]]:
+    data = load_split(source, reading.subset, reading.split, streaming=True)
+    try:
         yield from enumerate(data, 1)
     except Exception as error:  # of the hub, the network, fsspec, pyarrow: they share no type
-        raise DataError(
-            f"{source} cannot be read ({first_line(error)})", "Check the path, or the hub id and your connection"
-        ) from error
+        remedy = "Check the path, or the hub id and your connection"
+        raise DataError(f"{source} cannot be read ({first_line(error)})", remedy) from error

@@ -10,8 +10,9 @@ from lengthctl.data_gen.filters import DropReason
 from lengthctl.errors import DataError
 from lengthctl.prompts import Message
 from lengthctl.registry import did_you_mean
+from lengthctl.row_columns import Columns
 
-__all__ = ["Columns", "ParsedRow", "parse_row"]
+__all__ = ["ParsedRow", "parse_row"]
 
 _ROLES = {"system": "system", "user": "user", "assistant": "assistant", "human": "user", "gpt": "assistant"}
 _CONVERSATIONS = ("messages", "conversations", "conversation")
@@ -21,19 +22,6 @@ _ANSWERS = ("output", "response", "answer")
 _IDS, _LICENCES = ("id", "idx"), ("licence", "license")
 
 Turn = Mapping[str, Any]
-
-
-@dataclass(frozen=True)
-class Columns:
-    """Names of columns of a dataset that has none of the known shapes. `prompt` and `completion` hold a text or a list
-    of messages; `context` is put behind the prompt, a blank line between, and `system` in front."""
-
-    prompt: str
-    completion: str
-    context: str | None = None
-    system: str | None = None
-    id: str | None = None
-    licence: str | None = None
 
 
 @dataclass(frozen=True)
@@ -120,15 +108,17 @@ def _known(row: Mapping[str, Any], where: str) -> tuple[list[Turn], set[str]]:
 
 
 def _named(row: Mapping[str, Any], columns: Columns, where: str) -> tuple[list[Turn], set[str]]:
-    named = (columns.prompt, columns.completion, columns.context, columns.system)
-    used = [name for name in named if name is not None]
-    for name in used:
+    for name in columns.named:
         if name not in row:
-            raise DataError(f"{where}: no column {name!r}{did_you_mean(name, row)}", "Name one that is there")
-    context = row[columns.context] if columns.context is not None else None
-    turns = _pair(row[columns.prompt], context, row[columns.completion], where)
-    system = row[columns.system] if columns.system is not None else None
-    return ([{"role": "system", "content": system}] if system else []) + turns, set(used)
+            raise DataError(f"{where}: no column {name!r}{did_you_mean(name, row)}", f"It has {', '.join(row)}")
+    if columns.messages is not None:
+        return _turns(row[columns.messages], "user", where), set(columns.named)
+    prompt, completion, context, system = (
+        None if name is None else row[name]
+        for name in (columns.prompt, columns.completion, columns.context, columns.system)
+    )
+    turns = _pair(prompt, context, completion, where)
+    return ([{"role": "system", "content": system}] if system else []) + turns, set(columns.named)
 
 
 def _pair(prompt: object, context: object, completion: object, where: str) -> list[Turn]:

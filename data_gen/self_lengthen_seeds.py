@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from lengthctl.data_gen.instruction_data import read_rows
+from lengthctl.data_gen.instruction_data import WHOLE, Reading, read_rows
 from lengthctl.errors import DataError
 from lengthctl.normal_text import content_digest
 from lengthctl.prompt_sources import as_messages
@@ -54,13 +54,13 @@ def built_in_seeds() -> list[SeedInstruction]:
     return [SeedInstruction(f"built-in-{i}", text, "built-in") for i, text in enumerate(texts)]
 
 
-def read_seeds(source: str, *, column: str = "prompt", split: str = "train") -> list[SeedInstruction]:
+def read_seeds(source: str, *, column: str = "prompt", reading: Reading = WHOLE) -> list[SeedInstruction]:
     """`builtin`, or the rows of a .jsonl, .csv or .parquet file or hub dataset; equal instructions once.
 
     Args:
         source: see above.
         column: holds a text, or messages that end in the user's turn, of which that turn is taken.
-        split: of a hub dataset.
+        reading: which part of a hub dataset.
 
     Raises:
         DataError: the source or the column is missing, an instruction is none, or there is no row.
@@ -68,7 +68,7 @@ def read_seeds(source: str, *, column: str = "prompt", split: str = "train") -> 
     if source == "builtin":
         return built_in_seeds()
     seeds: dict[str, SeedInstruction] = {}
-    for where, row in read_rows(source, split=split):
+    for where, row in read_rows(source, reading):
         if column not in row:
             raise DataError(f"{where}: no column {column!r}{did_you_mean(column, row)}", "Name the one to use")
         text = as_messages(row[column], where)[-1]["content"].strip()

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from lengthctl.errors import DataError, first_line
+from lengthctl.hub_rows import load_split
 from lengthctl.reasoning import AnswerFormat, parse_reasoning
 from lengthctl.records import read_records
 from lengthctl.registry import did_you_mean
@@ -191,7 +192,9 @@ def _rows(source: str, subset: str | None, split: str) -> Iterable[tuple[int, di
         if kind in ("parquet", "csv"):
             data = datasets.load_dataset(kind, data_files=str(path), split="train")
         else:
-            data = datasets.load_dataset(source, subset, split=split)
+            data = load_split(source, subset, split)
+    except DataError:
+        raise
     except Exception as error:
         raise DataError(
             f"{source} cannot be loaded ({first_line(error)})", "Check the path, or the hub id and your connection"

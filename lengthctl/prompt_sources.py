@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from lengthctl.errors import DataError, first_line
+from lengthctl.hub_rows import load_split
 from lengthctl.prompts import Message, SeedPrompt, stable_hash
 from lengthctl.records import read_records
 from lengthctl.registry import did_you_mean
@@ -94,7 +95,9 @@ def _read_dataset(path: Path, source: str, config: PromptsConfig, split: Split) 
         if kind in ("parquet", "csv"):
             data = datasets.load_dataset(kind, data_files=str(path), split="train")
         else:
-            data = datasets.load_dataset(source, config.subset, split=name)
+            data = load_split(source, config.subset, name)
+    except DataError:
+        raise
     except Exception as error:
         raise DataError(
             f"{source} cannot be loaded ({first_line(error)})", "Check the path, or the hub id and your connection"

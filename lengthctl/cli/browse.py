@@ -102,11 +102,11 @@ def check(config: str, overrides: Overrides = None) -> None:
 
 def _count_rows(data: DataConfig) -> str:
     """Rows of a file, as far as they can be read; sets of the hub are not fetched."""
-    from lengthctl.data_gen.instruction_data import read_rows
+    from lengthctl.data_gen.instruction_data import Reading, read_rows
 
     if not Path(data.source).suffix:
         return f"rows of {data.source}"
-    return f"{sum(1 for _ in read_rows(data.source, data.subset, data.split))} rows of {data.source}"
+    return f"{sum(1 for _ in read_rows(data.source, Reading(data.subset, data.split)))} rows of {data.source}"
 
 
 @app.command(name="rewards")

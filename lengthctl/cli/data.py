@@ -8,7 +8,18 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from lengthctl.cli.app import AsJson, app, emit, prepare_for
-from lengthctl.cli.data_results import Against, Out, Seed, command_line, kept_out, tell
+from lengthctl.cli.data_results import (
+    Against,
+    ColumnNames,
+    Out,
+    Seed,
+    Split,
+    Subset,
+    command_line,
+    kept_out,
+    reading_of,
+    tell,
+)
 from lengthctl.errors import ConfigError, DataError, Problem, RunFolderError
 
 if TYPE_CHECKING:
@@ -40,7 +51,9 @@ def ruler(
     strip_lengths: Annotated[
         bool, typer.Option("--strip-lengths", help="Take lengths out of prompts that name one; else such rows go.")
     ] = False,
-    split: Annotated[str, typer.Option(help="Split of hub datasets.")] = "train",
+    subset: Subset = None,
+    split: Split = "train",
+    columns: ColumnNames = None,
     controls: Annotated[
         bool, typer.Option("--controls", help="Also the same rows without tokens, and with the length in words.")
     ] = False,
@@ -56,7 +69,7 @@ def ruler(
     """Rows that begin with the token of their own length: measured, filtered, balanced, with a card."""
     from lengthctl.data_gen.balance import Fill
     from lengthctl.data_gen.hindsight import read_samples
-    from lengthctl.data_gen.instruction_data import read_instructions
+    from lengthctl.data_gen.instruction_data import WHOLE, read_instructions
     from lengthctl.data_gen.ruler import RulerSettings, build_ruler_data
     from lengthctl.data_gen.ruler_rows import REQUEST_FORMS
     from lengthctl.progress import Narrator
@@ -72,7 +85,12 @@ def ruler(
     )
     if len(set(sources)) < len(sources):
         raise ConfigError("data ruler", [Problem("SOURCE", "one is named twice")])
-    read = [read_samples(s) if hindsight else read_instructions(s, split=split) for s in sources]
+    reading = reading_of("data ruler", sources, subset, split, columns)
+    if hindsight and reading != WHOLE:
+        given = {"--subset": subset is not None, "--split": split != "train", "--columns": columns is not None}
+        wrong = [Problem(name, "has no effect with --hindsight") for name, is_set in given.items() if is_set]
+        raise ConfigError("data ruler", wrong)
+    read = [read_samples(s) if hindsight else read_instructions(s, reading) for s in sources]
     narrator = Narrator()
     with narrator.bar(0, "rows measured") as bar:
         facts = build_ruler_data(
@@ -188,7 +206,9 @@ def judge(
     n: Annotated[int, typer.Option("--n", min=1, help="Pairs for training at most.")] = 2000,
     held_out: Annotated[float, typer.Option(min=0, max=0.9, help="Share of requests that only the test sees.")] = 0.1,
     max_words: Annotated[int, typer.Option(min=10, help="Of --truth: words of a text at most.")] = 60,
-    split: Annotated[str, typer.Option(help="Split of hub datasets.")] = "train",
+    subset: Subset = None,
+    split: Split = "train",
+    columns: ColumnNames = None,
     against: Against = None,
     seed: Seed = 0,
     as_json: AsJson = False,
@@ -208,6 +228,9 @@ def judge(
     if truth and judge_config is not None:
         problem = Problem("--judge", "has no effect with --truth, whose verdicts a program writes")
         raise ConfigError("data judge", [problem])
+    if columns is not None and not truth:
+        raise ConfigError("data judge", [Problem("--columns", "needs --truth: pairs have their own")])
+    reading = reading_of("data judge", sources, subset, split, columns)
     settings = JudgeDataSettings(pairs=n, held_out=held_out, max_words=max_words, seed=seed)
     command = command_line()
     narrator = Narrator()
@@ -216,7 +239,7 @@ def judge(
         if truth:
             from lengthctl.data_gen.instruction_data import read_instructions
 
-            read = [read_instructions(source, split=split) for source in sources]
+            read = [read_instructions(source, reading) for source in sources]
             kinds, evaluated = [Truth(name) for name in dict.fromkeys(truth)], kept_out(against)
             facts = build_known_data(
                 read, kinds, settings, out, contamination=evaluated, command=command, on_pair=bar.update
@@ -224,7 +247,7 @@ def judge(
         else:
             with opened_writer(recipe, out, narrator.say) as writer:
                 facts = build_preference_data(
-                    sources, settings, out, judge=writer, split=split, command=command, on_pair=bar.update
+                    sources, settings, out, judge=writer, reading=reading, command=command, on_pair=bar.update
                 )
     tell(facts, out, as_json, "rl.jsonl")
 

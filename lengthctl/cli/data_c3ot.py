@@ -11,15 +11,18 @@ from lengthctl.cli.app import AsJson, emit
 from lengthctl.cli.data import data
 from lengthctl.cli.data_results import (
     Against,
+    ColumnNames,
     Limit,
     Out,
     Push,
     Seed,
     Sources,
     Split,
+    Subset,
     command_line,
     finish,
     kept_out,
+    reading_of,
     refuse_twice,
 )
 from lengthctl.cli.room_options import (
@@ -80,7 +83,9 @@ def c3ot(
     failure_budget: FailureBudget = 0.1,
     price_in: PriceIn = None,
     price_out: PriceOut = None,
+    subset: Subset = None,
     split: Split = "train",
+    columns: ColumnNames = None,
     limit: Limit = None,
     against: Against = None,
     dry_run: DryRun = False,
@@ -112,7 +117,8 @@ def c3ot(
         seed,
         overrides,
     )
-    read = [read_instructions(source, split=split) for source in sources]
+    reading = reading_of(_VERB, sources, subset, split, columns)
+    read = [read_instructions(source, reading) for source in sources]
     with AnswerChecker() as checker:
         rows = ReasonedSources(read, checker.check_answer, contamination=kept_out(against), limit=limit)
         next(iter(rows))  # a source that is gone is told before an engine starts

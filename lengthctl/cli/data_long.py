@@ -20,8 +20,10 @@ from lengthctl.cli.data_results import (
     Seed,
     Sources,
     Split,
+    Subset,
     command_line,
     finish,
+    reading_of,
     refuse_twice,
     strictly_kept_out,
 )
@@ -82,6 +84,7 @@ def agentwrite(
     failure_budget: FailureBudget = 0.1,
     price_in: PriceIn = None,
     price_out: PriceOut = None,
+    subset: Subset = None,
     split: Split = "train",
     limit: Limit = None,
     against: Against = None,
@@ -125,7 +128,8 @@ def agentwrite(
         overrides,
     )
     config = options.config()
-    read = chain.from_iterable(islice(read_long_prompts(s, column=column, split=split), limit) for s in sources)
+    reading = reading_of("data agentwrite", sources, subset, split)
+    read = chain.from_iterable(islice(read_long_prompts(s, column=column, reading=reading), limit) for s in sources)
     # a source that is gone is told before an engine starts
     prompts = _begun(_with_lengths(read, targets, seed), "prompts")
     if dry_run:
@@ -158,6 +162,7 @@ def backtranslate(
     failure_budget: FailureBudget = 0.5,
     price_in: PriceIn = None,
     price_out: PriceOut = None,
+    subset: Subset = None,
     split: Split = "train",
     limit: Limit = None,
     against: Against = None,
@@ -197,9 +202,10 @@ def backtranslate(
         overrides,
     )
     config = options.config()
-    _begun(read_long_texts(sources[0], column=column, split=split), "texts")
+    reading = reading_of("data backtranslate", sources, subset, split)
+    _begun(read_long_texts(sources[0], column=column, reading=reading), "texts")
     if dry_run:
-        read = (t for t in read_long_texts(sources[0], column=column, split=split) if isinstance(t, LongText))
+        read = (t for t in read_long_texts(sources[0], column=column, reading=reading) if isinstance(t, LongText))
         texts = islice((text for text in read if refusal_of(text.text, chosen) is None), limit)
         _tell_plan(back_translation_documents(texts, chosen), options, options.tokenizer(config), as_json)
         return
@@ -212,7 +218,7 @@ def backtranslate(
             command=command_line(),
             limit=limit,
             column=column,
-            split=split,
+            reading=reading,
             contamination=strictly_kept_out(against),
         )
     finish(facts, out, as_json, push)

@@ -16,18 +16,22 @@ from lengthctl.errors import ConfigError, Problem
 
 if TYPE_CHECKING:
     from lengthctl.data_gen.decontamination import Contamination
+    from lengthctl.data_gen.instruction_data import Reading
 
 __all__ = [
     "Against",
+    "ColumnNames",
     "Limit",
     "Out",
     "Push",
     "Seed",
     "Sources",
     "Split",
+    "Subset",
     "command_line",
     "finish",
     "kept_out",
+    "reading_of",
     "refuse_twice",
     "strictly_kept_out",
     "tell",
@@ -43,7 +47,16 @@ Sources = Annotated[
     list[str],
     typer.Argument(metavar="SOURCE...", help="JSONL, CSV, Parquet, or hub ids; key=value sets what has no option."),
 ]
+Subset = Annotated[str | None, typer.Option(help="Subset (config name) of hub datasets.")]
 Split = Annotated[str, typer.Option(help="Split of hub datasets.")]
+ColumnNames = Annotated[
+    str | None,
+    typer.Option(
+        "--columns",
+        help="Columns of rows in no known shape: prompt=NAME,completion=NAME (and context, system) or messages=NAME; "
+        "also id and licence.",
+    ),
+]
 Limit = Annotated[int | None, typer.Option(min=1, help="Rows of each source at most, to try it out.")]
 Push = Annotated[str | None, typer.Option(help="Hub repository for the data; uses your own login.")]
 
@@ -88,6 +101,35 @@ def refuse_twice(verb: str, sources: Sequence[str]) -> None:
         raise ConfigError(verb, [Problem("SOURCE", "is missing")], "Name a file or a hub id")
     if twice := sorted({source for source in sources if sources.count(source) > 1}):
         raise ConfigError(verb, [Problem("SOURCE", f"{twice[0]} is named twice")])
+
+
+def reading_of(
+    verb: str, sources: Sequence[str], subset: str | None, split: str, columns: str | None = None
+) -> Reading:
+    """How the sources of a command are read.
+
+    Raises:
+        ConfigError: columns that are none, or a part of hub datasets where there are only files.
+    """
+    from lengthctl.config import is_hub_id
+    from lengthctl.data_gen.instruction_data import Columns, Reading
+
+    problems = []
+    if sources and not any(map(is_hub_id, sources)):
+        given = {"--subset": subset is not None, "--split": split != "train"}
+        problems += [
+            Problem(name, "has no effect: no source is a hub dataset") for name, is_set in given.items() if is_set
+        ]
+    named = None
+    if columns is not None:
+        pairs = [part.partition("=") for part in columns.split(",")]
+        try:
+            named = Columns.parse({key.strip(): name.strip() for key, _, name in pairs})
+        except ValueError as error:
+            problems.append(Problem("--columns", f"= {columns}: {error}"))
+    if problems:
+        raise ConfigError(verb, problems)
+    return Reading(subset, split, named)
 
 
 def tell(facts: Mapping[str, Any], out: Path, as_json: bool, file: str = "train.jsonl") -> None:

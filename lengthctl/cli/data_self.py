@@ -10,7 +10,17 @@ import typer
 
 from lengthctl.cli.app import AsJson, emit, prepare_heavy
 from lengthctl.cli.data import data
-from lengthctl.cli.data_results import Against, Out, Push, Seed, Split, command_line, strictly_kept_out
+from lengthctl.cli.data_results import (
+    Against,
+    Out,
+    Push,
+    Seed,
+    Split,
+    Subset,
+    command_line,
+    reading_of,
+    strictly_kept_out,
+)
 from lengthctl.cli.named import load_named, model_overrides
 from lengthctl.cli.room_options import DryRun, Temperature
 from lengthctl.cli.settings import changed, split_words
@@ -45,6 +55,7 @@ def self_lengthen(
     temperature: Temperature = 0.7,
     top_p: Annotated[float, typer.Option(help="Share of the distribution kept.")] = 0.8,
     top_k: Annotated[int, typer.Option(min=0, help="Most likely tokens kept; 0 keeps all.")] = 20,
+    subset: Subset = None,
     split: Split = "train",
     limit: Annotated[int | None, typer.Option(min=1, help="Instructions a round, to try it out.")] = None,
     against: Against = None,
@@ -75,7 +86,8 @@ def self_lengthen(
     check_recipe(config)
     if not 0 < top_p <= 1:
         raise ConfigError("data self-lengthen", [Problem("--top-p", f"lies above 0 and up to 1, found {top_p:g}")])
-    seeds = read_seeds(sources[0] if sources else "builtin", column=column, split=split)
+    reading = reading_of("data self-lengthen", sources or ["builtin"], subset, split)
+    seeds = read_seeds(sources[0] if sources else "builtin", column=column, reading=reading)
     if dry_run:
         _tell_plan(base, seeds, as_json)
         return

@@ -12,14 +12,17 @@ from lengthctl.cli.app import AsJson, prepare_for
 from lengthctl.cli.data import data
 from lengthctl.cli.data_results import (
     Against,
+    ColumnNames,
     Limit,
     Out,
     Push,
     Seed,
     Sources,
     Split,
+    Subset,
     command_line,
     finish,
+    reading_of,
     refuse_twice,
     strictly_kept_out,
 )
@@ -49,7 +52,9 @@ def constrain(
         typer.Option("--unit", help="What is counted, each row by one of them; default words_mixed; can be repeated."),
     ] = None,
     model: Annotated[str | None, typer.Option(help="Its tokenizer counts tokens.")] = None,
+    subset: Subset = None,
     split: Split = "train",
+    columns: ColumnNames = None,
     limit: Limit = None,
     against: Against = None,
     push: Push = None,
@@ -86,7 +91,7 @@ def constrain(
             sources,
             chosen,
             out,
-            split=split,
+            reading=reading_of("data constrain", sources, subset, split, columns),
             limit=limit,
             contamination=strictly_kept_out(against),
             tokenizer=encoder,
@@ -107,7 +112,9 @@ def curate(
     judge_config: Annotated[
         str | None, typer.Option("--judge", help="Recipe whose judge grades the texts; default: what they show.")
     ] = None,
+    subset: Subset = None,
     split: Split = "train",
+    columns: ColumnNames = None,
     limit: Limit = None,
     against: Against = None,
     push: Push = None,
@@ -135,7 +142,7 @@ def curate(
             command=command_line(),
             judge=judge,
             contamination=strictly_kept_out(against),
-            split=split,
+            reading=reading_of("data curate", sources, subset, split, columns),
             limit=limit,
             on_row=bar.update,
         )
@@ -148,7 +155,9 @@ def mix(
     out: Out,
     general: Annotated[list[str] | None, typer.Option(help="File or hub id of general rows; can be repeated.")] = None,
     ratio: Annotated[float, typer.Option(min=0, help="General rows for each long one.")] = 20.0,
+    subset: Subset = None,
     split: Split = "train",
+    columns: ColumnNames = None,
     against: Against = None,
     push: Push = None,
     seed: Seed = 0,
@@ -163,10 +172,11 @@ def mix(
     if not general and ratio > 0:
         problem = Problem("--general", "is missing: what the long texts are mixed with")
         raise ConfigError("data mix", [problem], "Name general rows, or give --ratio 0")
+    reading = reading_of("data mix", [*long, *(general or ())], subset, split, columns)
     with Narrator().bar(0, "rows read") as bar:
         facts = mix_data(
-            [read_instructions(source, split=split) for source in long],
-            [read_instructions(source, split=split) for source in general or ()],
+            [read_instructions(source, reading) for source in long],
+            [read_instructions(source, reading) for source in general or ()],
             MixSettings(ratio, seed),
             out,
             contamination=strictly_kept_out(against),

@@ -7,12 +7,14 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import Field, field_validator
+from pydantic import Field, field_validator, model_validator
 
+from lengthctl.config.inputs import is_hub_id
 from lengthctl.config.section import Section
 from lengthctl.errors import first_line
 from lengthctl.mlt_table import DataRange, MltTable, ruler_table
 from lengthctl.registry import did_you_mean
+from lengthctl.row_columns import Columns
 
 __all__ = ["DataConfig", "read_table"]
 
@@ -28,6 +30,9 @@ class DataConfig(Section):
     """Config name of a hub dataset."""
     split: str = "train"
     """Split of a hub dataset."""
+    columns: dict[str, str] | None = None
+    """Columns of rows in no known shape: `prompt` and `completion`, with `context` and `system`, or `messages`; also
+    `id` and `licence`. None: found by their usual names."""
     limit: int | None = Field(None, ge=1)
     """At most so many rows."""
     form: Literal["completions", "text"] = "completions"
@@ -51,6 +56,22 @@ class DataConfig(Section):
         if mlt is None or (isinstance(mlt, str) and mlt in _TABLES):
             return mlt
         return read_table(mlt).to_row()
+
+    @model_validator(mode="after")
+    def _part_has_effect(self) -> DataConfig:
+        """Of a file there are neither subsets nor splits; only conversations have columns of several names."""
+        for key in ("subset", "split"):
+            if getattr(self, key) != DataConfig.model_fields[key].default and not is_hub_id(self.source):
+                raise ValueError(f"{key} has no effect: {self.source} is no hub dataset")
+        if self.columns is not None and self.form == "text":
+            raise ValueError("columns have no effect with form = text, which learns from a column `text`")
+        _ = self.named_columns
+        return self
+
+    @property
+    def named_columns(self) -> Columns | None:
+        """The columns of `columns`."""
+        return None if self.columns is None else Columns.parse(self.columns)
 
     @property
     def mlt_table(self) -> MltTable | None:

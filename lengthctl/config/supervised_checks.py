@@ -84,3 +84,5 @@ def _dpo(config: Config) -> Iterator[Problem]:
     if config.data is not None and config.data.mlt is not None:
         why = "adds tokens by train.method = sft alone: start from a model that has them, with prompts.mlt=true"
         yield Problem("data.mlt", why)
+    if config.data is not None and config.data.columns is not None:
+        yield Problem("data.columns", "has no effect with train.method = dpo: pairs are prompt, chosen and rejected")

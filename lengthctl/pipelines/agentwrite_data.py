@@ -21,7 +21,7 @@ from lengthctl.data_gen.dataset_folder import DatasetAbout, Drops, write_dataset
 from lengthctl.data_gen.decisions import json_line
 from lengthctl.data_gen.decontamination import Contamination
 from lengthctl.data_gen.filters import DropReason
-from lengthctl.data_gen.instruction_data import read_rows
+from lengthctl.data_gen.instruction_data import WHOLE, Reading, read_rows
 from lengthctl.data_gen.row_shapes import parse_row
 from lengthctl.decode.agentwrite import LongText, write_long
 from lengthctl.decode.agentwrite_plan import usual_parts
@@ -50,7 +50,7 @@ _ABOUT = (
 )
 
 
-def read_long_prompts(source: str, *, column: str = "prompt", split: str = "train") -> Iterator[LongPrompt]:
+def read_long_prompts(source: str, *, column: str = "prompt", reading: Reading = WHOLE) -> Iterator[LongPrompt]:
     """The requests of a .jsonl, .csv or .parquet file or a hub dataset; completions are not read.
 
     A row's `target` (as `gen` takes it) is its length, else the one that the request states.
@@ -59,12 +59,12 @@ def read_long_prompts(source: str, *, column: str = "prompt", split: str = "trai
         source: a path or hub id.
         column: holds the request, a text or messages; rows without it give the prompt of a conversation in any known
             shape.
-        split: of a hub dataset.
+        reading: which part of a hub dataset.
 
     Raises:
         DataError: the source cannot be read, a row has no known shape, or a target is none.
     """
-    for where, row in read_rows(source, split=split):
+    for where, row in read_rows(source, reading):
         yield _prompt(row, column, source, where)
 
 

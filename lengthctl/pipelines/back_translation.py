@@ -22,7 +22,7 @@ from lengthctl.data_gen.dataset_folder import DatasetAbout, Drops, write_dataset
 from lengthctl.data_gen.decisions import json_line
 from lengthctl.data_gen.decontamination import Contamination
 from lengthctl.data_gen.filters import DropReason
-from lengthctl.data_gen.instruction_data import read_rows
+from lengthctl.data_gen.instruction_data import WHOLE, Reading, read_rows
 from lengthctl.data_gen.row_shapes import parse_row
 from lengthctl.decode.flow import FlowFailedError
 from lengthctl.length import Unit, count_length
@@ -57,18 +57,18 @@ class LongText:
         return content_digest(self.text)
 
 
-def read_long_texts(source: str, *, column: str = "text", split: str = "train") -> Iterator[LongText | DropReason]:
+def read_long_texts(source: str, *, column: str = "text", reading: Reading = WHOLE) -> Iterator[LongText | DropReason]:
     """The texts of a .jsonl, .csv or .parquet file or a hub dataset, or why a row has none.
 
     Args:
         source: a path or hub id.
         column: holds the text; rows without it give the completion of a conversation, in any known shape.
-        split: of a hub dataset.
+        reading: which part of a hub dataset.
 
     Raises:
         DataError: the source cannot be read, or a row has neither.
     """
-    for where, row in read_rows(source, split=split):
+    for where, row in read_rows(source, reading):
         licence = row.get("licence") or row.get("license")
         if isinstance(text := row.get(column), str):
             name = row.get("id")
@@ -146,13 +146,13 @@ def build_back_translations(
     command: str = "",
     limit: int | None = None,
     column: str = "text",
-    split: str = "train",
+    reading: Reading = WHOLE,
     contamination: Contamination | None = None,
 ) -> dict[str, Any]:
     """Write the texts of a source under requests into `out` as `write_dataset` does; what `stats.json` holds.
 
     Args:
-        source: see `read_long_texts`, with `column` and `split`.
+        source: see `read_long_texts`, with `column` and `reading`.
         settings: see there.
         room: what the model's calls are made in.
         out: a folder; made when missing.
@@ -166,7 +166,7 @@ def build_back_translations(
         EndpointError, EngineError, FailureBudgetError: the model is gone, or too many texts came to nothing; finished
             calls are kept.
     """
-    usable = _Usable(read_long_texts(source, column=column, split=split), settings, source)
+    usable = _Usable(read_long_texts(source, column=column, reading=reading), settings, source)
     out.mkdir(parents=True, exist_ok=True)
     aside = out / f".texts-{os.getpid()}.part"
     measured: dict[str, Any] = {}

@@ -28,7 +28,7 @@ from lengthctl.data_gen.dataset_folder import DatasetAbout, Drops, write_dataset
 from lengthctl.data_gen.decisions import Decisions, json_line
 from lengthctl.data_gen.decontamination import Contamination
 from lengthctl.data_gen.filters import DropReason
-from lengthctl.data_gen.instruction_data import Instruction, Instructions, read_instructions
+from lengthctl.data_gen.instruction_data import WHOLE, Instruction, Instructions, Reading, read_instructions
 from lengthctl.data_gen.near_duplicates import NearDuplicates
 from lengthctl.data_gen.subset import Passed
 from lengthctl.errors import DataError
@@ -58,12 +58,12 @@ def curate(
     judge: Judge[Rubric] | None = None,
     contamination: Contamination | None = None,
     tokenizer: Encoder | None = None,
-    split: str = "train",
+    reading: Reading = WHOLE,
     limit: int | None = None,
     on_row: Callable[[int], None] | None = None,
 ) -> dict[str, Any]:
     """`curate_rows` of files or hub ids; at most `limit` rows of each."""
-    read = [_First(read_instructions(source, split=split), limit) for source in sources]
+    read = [_First(read_instructions(source, reading), limit) for source in sources]
     return curate_rows(
         read,
         settings,

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from lengthctl.data_gen.composed_critiques import compose_verdict
 from lengthctl.data_gen.decontamination import Contamination
 from lengthctl.data_gen.filters import DropReason
-from lengthctl.data_gen.instruction_data import Instructions, read_rows
+from lengthctl.data_gen.instruction_data import WHOLE, Instructions, Reading, read_rows
 from lengthctl.data_gen.judge_files import (
     ABOUT,
     PLACES,
@@ -137,7 +137,7 @@ def build_preference_data(
     out: Path,
     *,
     judge: Judge[PairForm] | None = None,
-    split: str = "train",
+    reading: Reading = WHOLE,
     command: str = "",
     on_pair: Callable[[int], None] | None = None,
 ) -> dict[str, Any]:
@@ -149,7 +149,7 @@ def build_preference_data(
         out: as above; `sft.jsonl` is empty without a judge.
         judge: writes verdicts on the training pairs in both orders, of which those that are right are kept. One with a
             cache is not asked again when an interrupted command is started anew.
-        split: of hub datasets.
+        reading: which part of hub datasets.
         command: for the card.
         on_pair: told how many pairs there are.
 
@@ -160,7 +160,7 @@ def build_preference_data(
     tally = Tally()
     with ExitStack() as stack:
         files = JudgeFiles(stack, out)
-        found = _preferences(sources, split, settings, tally)
+        found = _preferences(sources, reading, settings, tally)
         while batch := list(islice(found, _BATCH)):
             for pair in batch:
                 write_pair(files, pair, held_out=settings.is_held_out(pair.request))
@@ -177,11 +177,13 @@ def build_preference_data(
     return finish(tally, settings, out, about, command)
 
 
-def _preferences(sources: Sequence[str], split: str, settings: JudgeDataSettings, tally: Tally) -> Iterator[Preference]:
+def _preferences(
+    sources: Sequence[str], reading: Reading, settings: JudgeDataSettings, tally: Tally
+) -> Iterator[Preference]:
     seen: set[str] = set()
     room = {False: settings.pairs, True: round(settings.pairs * settings.held_out)}
     for source in sources:
-        for where, row in read_rows(source, split=split):
+        for where, row in read_rows(source, reading):
             found = parse_preference(row, where)
             if isinstance(found, Preference):
                 key = f"{stable_hash(found.request)}|{stable_hash(found.better)}|{stable_hash(found.worse)}"

@@ -12,7 +12,7 @@ from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from lengthctl.config.supervised_checks import longest_piece
-from lengthctl.data_gen.instruction_data import Instruction, read_instructions, read_rows
+from lengthctl.data_gen.instruction_data import Instruction, Reading, read_instructions, read_rows
 from lengthctl.errors import DataError
 from lengthctl.length import count_length
 from lengthctl.mlt import MltTable, split_text
@@ -114,7 +114,7 @@ def _text_rows(
 ) -> list[TrainRow]:
     """Texts with their end, cut; the first token of a row only leads to the others."""
     rows = []
-    for where, row in islice(read_rows(data.source, data.subset, data.split), data.limit):
+    for where, row in islice(read_rows(data.source, Reading(data.subset, data.split)), data.limit):
         if not isinstance(text := row.get("text"), str):
             raise DataError(f"{where}: no `text`", "data.form = text learns from a column `text`")
         ids = (*tokenizer.encode(text), int(tokenizer.tokenizer.eos_token_id))
@@ -141,7 +141,7 @@ def load_pairs(config: Config, run: RunFolder, tokenizer: LoadedTokenizer) -> Tr
     same_versions(run)
     rows = []
     data = config.data
-    for where, row in islice(read_rows(data.source, data.subset, data.split), data.limit):
+    for where, row in islice(read_rows(data.source, Reading(data.subset, data.split)), data.limit):
         if missing := [key for key in ("prompt", "chosen", "rejected") if not isinstance(row.get(key), list)]:
             raise DataError(
                 f"{where}: no messages in {', '.join(missing)}", "Give pairs as `lengthctl data pairs` writes them"
@@ -159,7 +159,7 @@ def load_pairs(config: Config, run: RunFolder, tokenizer: LoadedTokenizer) -> Tr
 
 
 def _examples(data: DataConfig) -> Iterable[Instruction]:
-    found = read_instructions(data.source, subset=data.subset, split=data.split)
+    found = read_instructions(data.source, Reading(data.subset, data.split, data.named_columns))
     return found if data.limit is None else islice(found, data.limit)
 
 

@@ -16,6 +16,7 @@ TIERS = [
     {
         *("degeneration", "sentences", "token_rates", "hacking", "judged_text", "levels", "math_tokens"),
         *("chinese_numbers", "conditions", "writing_system", "normal_text", "plans", "plan_grammar"),
+        *("hub_rows", "row_columns"),
     },
     {
         *("scoring", "reasoning", "plain_answers", "checking", "checking_worker", "judging", "judging_pairs"),

@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lengthctl.data_gen.filters import DropReason
-from lengthctl.data_gen.instruction_data import Columns, Instruction, read_instructions
+from lengthctl.data_gen.instruction_data import Columns, Instruction, Reading, read_instructions
 from lengthctl.errors import DataError
 
 DATA = os.environ.get("LENGTHCTL_DATA")
@@ -72,11 +72,13 @@ def test_the_last_turn_of_the_assistant_is_the_completion(tmp_path: Path) -> Non
 def test_named_columns(tmp_path: Path) -> None:
     row = {"q": "ask", "bg": "facts", "a": "say", "sys": "be kind", "nr": 7, "terms": "mit", "more": 1}
     columns = Columns("q", "a", context="bg", system="sys", id="nr", licence="terms")
-    (found,) = read_instructions(written(tmp_path / "a.jsonl", [row]), columns=columns, name="mine", licence="other")
+    (found,) = read_instructions(
+        written(tmp_path / "a.jsonl", [row]), Reading(columns=columns), name="mine", licence="other"
+    )
     system = {"role": "system", "content": "be kind"}
     assert found == Instruction("7", (system, user("ask\n\nfacts")), "say", "mine", "mit", {"more": 1})
     with pytest.raises(DataError, match=r"a\.jsonl:1: no column 'qq'; did you mean q\?"):
-        list(read_instructions(tmp_path / "a.jsonl", columns=Columns("qq", "a")))
+        list(read_instructions(tmp_path / "a.jsonl", Reading(columns=Columns("qq", "a"))))
 
 
 def test_ids_are_those_of_the_rows_or_of_their_content(tmp_path: Path) -> None:
