@@ -19,6 +19,7 @@ from lengthctl.judged_text import fill_in, harmless, mark_of
 from lengthctl.judging import is_refusal
 from lengthctl.length import Unit, count_length
 from lengthctl.normal_text import normal_words, word_grams
+from lengthctl.reasoning import without_reasoning
 from lengthctl.records import FinishReason
 from lengthctl.writing_system import wording_language
 
@@ -205,7 +206,7 @@ def _verified(
         return fill_in(_VERIFY[language], parts)
 
     answer = yield from _fitting(f"verify/{attempt}", settings, prompt, text, 16)
-    said = answer.text.rpartition("</think>")[2]
+    said = without_reasoning(answer.text)
     if answer.finish is FinishReason.ERROR or not (_YES.match(said) or _NO.match(said)):
         return None
     return _NO.match(said) is None
@@ -226,7 +227,7 @@ def _shown(text: str, most: int) -> str:
 def clean_request(answer: str) -> str:
     """A model's answer without reasoning, label, and quotes around the whole; without what it says of a length, since
     the length is asked for elsewhere."""
-    text = answer.rpartition("</think>")[2].strip()
+    text = without_reasoning(answer).strip()
     label = _LABEL.match(text)
     if label is not None:
         text = text[label.end() :].strip()

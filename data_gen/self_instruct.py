@@ -19,6 +19,7 @@ from lengthctl.data_gen.self_lengthen_settings import SelfLengthenSettings
 from lengthctl.decode.calls import raise_for_error
 from lengthctl.decode.flow import Call, Flow, FlowFailedError, Setback
 from lengthctl.prompts import stable_hash
+from lengthctl.reasoning import without_reasoning
 from lengthctl.records import FinishReason
 from lengthctl.writing_system import wording_language
 
@@ -119,5 +120,5 @@ def read_proposal(answer: str, finish: FinishReason = FinishReason.EOS) -> str |
 
 def read_verdict(answer: str) -> bool:
     """The first yes or no (是, 否, 不) near the beginning is yes; an answer without either is no."""
-    found = _VERDICT.search(answer[:_VERDICT_CHARACTERS])
+    found = _VERDICT.search(without_reasoning(answer).lstrip()[:_VERDICT_CHARACTERS])
     return found is not None and found.group().lower() in ("yes", "\u662f")

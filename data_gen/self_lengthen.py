@@ -19,6 +19,7 @@ from lengthctl.data_gen.written_checks import Flaw, WrittenRules, check_response
 from lengthctl.decode.calls import raise_for_error
 from lengthctl.decode.flow import Answer, Call, Flow, FlowFailedError, Setback
 from lengthctl.length import Unit, count_length
+from lengthctl.reasoning import without_reasoning
 from lengthctl.records import FinishReason
 from lengthctl.sentences import sentence_ends
 
@@ -45,7 +46,8 @@ def grew(old: int, new: int, factor: float = 1.2) -> bool:
 
 def settle(text: str, finish: FinishReason, rules: WrittenRules) -> tuple[str, Flaw | None]:
     """A text as it is used, and its flaw. What was cut by the limit is unfinished, or, where no end is asked for, used
-    up to its last whole sentence."""
+    up to its last whole sentence. Reasoning in front of it is left out."""
+    text = without_reasoning(text)
     if finish is not FinishReason.EOS:
         if rules.end_mark:
             return text, Flaw.END
@@ -141,7 +143,7 @@ class _Extending:
             half = first_half(text)
             opening = Opening("")
             if half:  # a text of one sentence has no half: it is asked for whole
-                opening = opening_of((yield from self._asked(f"{name}/half", half)).text)
+                opening = opening_of(without_reasoning((yield from self._asked(f"{name}/half", half)).text))
             answer = yield from self._asked(f"{name}/whole", text, opening.prefill)
         except FlowFailedError as error:
             if error.setback is not Setback.TOO_LONG:

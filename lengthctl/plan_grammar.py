@@ -15,6 +15,7 @@ from itertools import pairwise
 
 from lengthctl.chinese_numbers import parse_chinese_number
 from lengthctl.plans import Plan, PlanError, PlanFault, PlanStep
+from lengthctl.reasoning import without_reasoning
 
 __all__ = ["parse_plan"]
 
@@ -138,8 +139,8 @@ def parse_plan(text: str, *, max_steps: int = 50, is_cut: bool = False, keeps_fi
     """The plan that a text holds.
 
     Of the counts in a step's line the last one with a label holds ("Word Count: 400 words"), else a number with its
-    unit at the line's end; of a range the middle. Steps keep their order and are numbered anew. What stands in a
-    closed block of thought (`</think>`) is no part of it.
+    unit at the line's end; of a range the middle. Steps keep their order and are numbered anew. Reasoning in front of
+    it is no part of it.
 
     Args:
         text: what a model wrote.
@@ -150,7 +151,7 @@ def parse_plan(text: str, *, max_steps: int = 50, is_cut: bool = False, keeps_fi
     Raises:
         PlanError: see `PlanFault`.
     """
-    lines = list(_lines(text.rpartition("</think>")[2][:_TEXT_CHARS]))
+    lines = list(_lines(without_reasoning(text)[:_TEXT_CHARS]))
     heads = _heads(lines)
     reader = _Reader()
     for line, head in zip(lines, heads, strict=True):

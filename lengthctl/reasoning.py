@@ -24,6 +24,7 @@ __all__ = [
     "count_reasoning_tokens",
     "opens_reasoning",
     "parse_reasoning",
+    "without_reasoning",
 ]
 
 ANSWER_WINDOW = 4000
@@ -107,6 +108,14 @@ def parse_reasoning(text: str, *, starts_open: bool = False, tags: ThinkTags = T
         return Reasoned(reasoning, answer, None, None, is_closed=False)
     final, found = _final_answer(answer[-ANSWER_WINDOW:])
     return Reasoned(reasoning, answer, final, found, is_closed=True)
+
+
+def without_reasoning(text: str, tags: ThinkTags = THINK_TAGS) -> str:
+    """What a completion says to its reader: the text behind its reasoning, "" where it begins to reason and does not
+    end, the whole of a text that does not reason. An opening tag within a text is part of it."""
+    if tags.closing in text or text.lstrip().startswith(tags.opening):
+        return parse_reasoning(text, tags=tags).answer
+    return text
 
 
 def count_reasoning_tokens(

@@ -21,6 +21,7 @@ from lengthctl.decode.calls import raise_for_error
 from lengthctl.decode.flow import Answer, Call, Flow, FlowFailedError, Setback
 from lengthctl.length import Encoder, Target, Unit
 from lengthctl.plans import Plan, PlanStep, step_length, steps_that_fit
+from lengthctl.reasoning import without_reasoning
 from lengthctl.records import FinishReason
 from lengthctl.sentences import sentence_ends
 from lengthctl.token_rates import ample_limit
@@ -151,9 +152,10 @@ class _Writer:
         assert target is not None
         (answer,) = yield [Call("write", self._scene.asked.messages, ample_limit(target), target)]
         raise_for_error([answer])
-        if not answer.text.strip():
+        text = without_reasoning(answer.text).strip()
+        if not text:
             raise FlowFailedError(Setback.EMPTY)
-        return LongText(answer.text, answer.finish, self._scene.unit)
+        return LongText(text, answer.finish, self._scene.unit)
 
     def _in_order(self, plan: Plan) -> Flow[list[Part]]:
         """Part by part, each behind the text so far."""

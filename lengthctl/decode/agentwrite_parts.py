@@ -14,7 +14,7 @@ from lengthctl.decode.flow import Setback
 from lengthctl.degeneration import has_count_claim
 from lengthctl.judging import is_refusal
 from lengthctl.normal_text import normal_form, normal_words, word_grams
-from lengthctl.reasoning import parse_reasoning
+from lengthctl.reasoning import without_reasoning
 from lengthctl.sentences import sentence_ends
 
 __all__ = ["Written", "clean_part", "cut_at_sentence", "without_repeats"]
@@ -95,9 +95,7 @@ def clean_part(text: str, point: str, before: str = "") -> str:
         point: the step's main point.
         before: what stands before it.
     """
-    if "</think>" in text:
-        text = parse_reasoning(text).answer
-    lines = text.replace("\r\n", "\n").strip().split("\n")
+    lines = without_reasoning(text).replace("\r\n", "\n").strip().split("\n")
     lines = _without_head(lines, normal_form(point))
     end = next((n for n, line in enumerate(lines) if n and _is_plan_line(line)), len(lines))
     lines = lines[:end]

@@ -13,6 +13,7 @@ from lengthctl.data_gen.self_lengthen import words_of
 from lengthctl.data_gen.self_lengthen_settings import SelfLengthenSettings
 from lengthctl.decode.calls import raise_for_error
 from lengthctl.decode.flow import Answer, Call, Flow
+from lengthctl.reasoning import without_reasoning
 from lengthctl.records import FinishReason
 
 __all__ = ["ProbeResult", "measure_probe", "probe_flow", "probe_row", "reason_to_stop"]
@@ -30,8 +31,8 @@ def probe_flow(instruction: str, max_tokens: int) -> Callable[[], Flow[Answer]]:
 
 
 def probe_row(answer: Answer) -> dict[str, Any]:
-    """What a file keeps of it."""
-    return {"text": answer.text, "finish": str(answer.finish)}
+    """What a file keeps of it, without reasoning."""
+    return {"text": without_reasoning(answer.text).strip(), "finish": str(answer.finish)}
 
 
 @dataclass(frozen=True)

@@ -100,7 +100,14 @@ def test_plans_in_other_forms(text: str, expected: list[tuple[str, int | None]])
 
 
 @pytest.mark.parametrize(
-    "text", ["Part 1 of my life was hard.", "A text without any list.\nIt has two lines.", "\x00", "-" * 99]
+    "text",
+    [
+        "Part 1 of my life was hard.",
+        "A text without any list.\nIt has two lines.",
+        "\x00",
+        "-" * 99,
+        "<think>\nParagraph 1 - Main Point: Perhaps the rise - Word Count: 300 words",
+    ],
 )
 def test_prose_is_no_plan(text: str) -> None:
     with pytest.raises(PlanError) as caught:

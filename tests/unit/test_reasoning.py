@@ -17,6 +17,7 @@ from lengthctl.reasoning import (
     count_reasoning_tokens,
     opens_reasoning,
     parse_reasoning,
+    without_reasoning,
 )
 
 GOLDEN = json.loads((Path(__file__).parents[1] / "golden" / "reasoning.json").read_text())
@@ -56,6 +57,21 @@ def test_other_tags() -> None:
     assert (parsed.reasoning, parsed.final) == (" a ", "3")
     with pytest.raises(ValueError, match="two different"):
         ThinkTags("<t>", "<t>")
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("Plain words.", "Plain words."),
+        ("<think>hm</think>Plain words.", "Plain words."),
+        ("hm</think>Plain words.", "Plain words."),
+        ("\n<think>hm, plain words.", ""),
+        ("A model writes <think> first.", "A model writes <think> first."),
+        ("", ""),
+    ],
+)
+def test_what_is_said_to_the_reader(text: str, said: str) -> None:
+    assert without_reasoning(text) == said
 
 
 def test_the_final_answer_stands_near_the_end() -> None:

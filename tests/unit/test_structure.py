@@ -15,12 +15,12 @@ TIERS = [
     {"length", "errors", "registry", "records"},
     {
         *("degeneration", "sentences", "token_rates", "hacking", "judged_text", "levels", "math_tokens"),
-        *("chinese_numbers", "conditions", "writing_system", "normal_text", "plans", "plan_grammar"),
+        *("chinese_numbers", "conditions", "writing_system", "normal_text", "plans"),
         *("hub_rows", "row_columns"),
     },
     {
         *("scoring", "reasoning", "plain_answers", "checking", "checking_worker", "judging", "judging_pairs"),
-        "valid_math",
+        *("valid_math", "plan_grammar"),
     },
     {"rewards"},
     {

@@ -81,6 +81,7 @@ def test_a_second_attempt_mends_the_first() -> None:
         ("I'm sorry, I can't do that.", Setback.REFUSED),
         ("", Setback.EMPTY),
         ("A text.", Setback.EMPTY),
+        ("<think>\nThey want an essay on the history of Rome for pupils, so", Setback.EMPTY),
         (prose(400, seed=9), Setback.UNSUITABLE),
         ("写一篇关于罗马历史的文章，面向中学生读者。", Setback.UNSUITABLE),
         (" ".join(TEXT.split()[:40]), Setback.UNSUITABLE),

@@ -76,13 +76,17 @@ def test_a_proposal_is_bounded_whatever_the_answer_holds(answer: str, finish: Fi
     assert found is None or (4 <= words_of(found) <= 499 and found in answer)
 
 
-@pytest.mark.parametrize("answer", ["Yes", "yes.", "**Yes**, it would.", "Answer: YES", "\u662f", "\u662f\u7684\u3002"])
+@pytest.mark.parametrize(
+    "answer",
+    ["Yes", "<think>No?</think>Yes", "yes.", "**Yes**, it would.", "Answer: YES", "\u662f", "\u662f\u7684\u3002"],
+)
 def test_yes(answer: str) -> None:
     assert read_verdict(answer)
 
 
 @pytest.mark.parametrize(
-    "answer", ["No", "no, yes would be wrong", "\u5426", "\u4e0d\u662f", "", "perhaps", "eyes", "x" * 90 + " yes"]
+    "answer",
+    ["No", "no, yes would be wrong", "\u5426", "\u4e0d\u662f", "", "perhaps", "eyes", "<think>Yes?", "x" * 90 + " yes"],
 )
 def test_no(answer: str) -> None:
     assert not read_verdict(answer)

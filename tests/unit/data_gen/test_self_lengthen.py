@@ -197,6 +197,19 @@ def test_prompts_hold_both_texts_as_they_are(instruction: str) -> None:
     assert ("\u7b80\u7565\u7a3f" in message["content"]) is is_chinese
 
 
+def test_what_a_model_thinks_is_no_part_of_a_text() -> None:
+    assert settle("<think>Long?</think>\n\nIt rains.", FinishReason.EOS, WrittenRules()) == ("It rains.", None)
+    for rules in (WrittenRules(), SMALL.check):
+        _, flaw = settle("<think>The user wants a text. It is about rain.", FinishReason.LIMIT, rules)
+        assert flaw is Flaw.END
+
+    def reply(call: Call) -> str:
+        return f"<think>Half of it.</think>\n\n{'A new line. ' * 9}\n\n{'Another line. ' * 9}"
+
+    _, calls = run(extension("Write.", "One.\n\nTwo.\n\nThree.", LENIENT), reply)
+    assert calls[1].prefill.startswith("A new line.")
+
+
 def test_words_are_counted_in_any_language() -> None:
     assert words_of("One, two.") == 2
     assert words_of("\u4f60\u597d\uff0c\u4e16\u754c\u3002") == 4

@@ -156,6 +156,14 @@ def test_short_targets_and_no_more_take_one_call() -> None:
         assert asked.names == [["plan/0"]]
 
 
+def test_what_a_model_thinks_is_no_part_of_a_short_text() -> None:
+    found = Run(lambda call: f"<think>How many?</think>\n\n{prose(40)}")(Target(40))
+    assert found.text == prose(40)
+    with pytest.raises(FlowFailedError) as caught:
+        Run(lambda call: Answer("<think>How many? It", FinishReason.LIMIT))(Target(40))
+    assert caught.value.setback is Setback.EMPTY
+
+
 @pytest.mark.parametrize(
     ("bad", "setback"),
     [
@@ -163,6 +171,7 @@ def test_short_targets_and_no_more_take_one_call() -> None:
         ("I'm sorry, but I can't help with that.", Setback.REFUSED),
         ("one two three four five six seven eight nine ten " * 30, Setback.REPETITIVE),
         (Answer("words without an end and more", FinishReason.LIMIT), Setback.UNFINISHED),
+        (Answer("<think>\nThe user wants a text. It is about an empire. So", FinishReason.LIMIT), Setback.EMPTY),
     ],
 )
 def test_a_part_that_is_not_sound_is_asked_for_again(bad: str | Answer, setback: Setback) -> None:
