@@ -31,7 +31,7 @@ def main() -> None:
         train(folder, run, "arithmetic", *options)
     sides = ["smollm2-135m-instruct", *(str(folder / f"base-{name}") for name in names)]
     measured = ["evaluate.problems=builtin", f"evaluate.problem_limit={PROBLEMS}", "evaluate.limit=2"]
-    options = ["prompts.targets=[30]", "evaluate.max_tokens=256", "evaluate.samples=1", "--config", "arithmetic"]
+    options = ["prompts.targets=[30]", "evaluate.max_tokens=512", "evaluate.samples=1", "--config", "arithmetic"]
     lengthctl(folder, "eval", *sides, *measured, *options, "--out", str(folder / "evaluation"))
     summary = json.loads((folder / "evaluation" / "summary.json").read_text())
     found = {Path(name).name: _short(side) for name, side in summary["problems"].items()}
