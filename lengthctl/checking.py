@@ -104,6 +104,23 @@ class AnswerChecker:
 
     def check_answer(self, answer: str | None, reference: str) -> Verdict:
         """Check a final answer against the reference answer; None is no answer. Not symmetric in the two."""
+        verdict = self._judge_here(answer, reference)
+        return self._compare(answer or "", reference) if verdict is None else verdict
+
+    def check_many(self, pairs: Sequence[tuple[str | None, str]]) -> list[Verdict]:
+        """Check (answer, reference) pairs over all workers; verdicts in the order of the pairs."""
+        # most answers are plain: threads are started for those alone that have to wait for a process
+        verdicts = [self._judge_here(*pair) for pair in pairs]
+        left = [pair for pair, verdict in zip(pairs, verdicts, strict=True) if verdict is None]
+        if self.workers == 1 or len(left) < 2:
+            compared = iter([self.check_answer(*pair) for pair in left])
+        else:
+            with ThreadPoolExecutor(self.workers) as threads:
+                compared = iter(list(threads.map(lambda pair: self.check_answer(*pair), left)))
+        return [next(compared) if verdict is None else verdict for verdict in verdicts]
+
+    def _judge_here(self, answer: str | None, reference: str) -> Verdict | None:
+        """The verdict on what needs no mathematics or was compared before, else None."""
         if answer is None or not answer.strip():
             return Verdict(Status.NO_ANSWER, None)
         if not reference.strip() or len(reference) > _MAX_REFERENCE:
@@ -116,22 +133,19 @@ class AnswerChecker:
             return Verdict(Status.CORRECT if is_equal else Status.WRONG, answer)
         key = (reference, answer)
         with self._lock:
-            if key in self._cache:
-                self._cache.move_to_end(key)
-                return self._cache[key]
+            if key not in self._cache:
+                return None
+            self._cache.move_to_end(key)
+            return self._cache[key]
+
+    def _compare(self, answer: str, reference: str) -> Verdict:
+        """The verdict of a worker, kept for the next time."""
         verdict = self._ask_worker(reference, answer)
         with self._lock:
-            self._cache[key] = verdict
+            self._cache[(reference, answer)] = verdict
             if len(self._cache) > self.cache_size:
                 self._cache.popitem(last=False)
         return verdict
-
-    def check_many(self, pairs: Sequence[tuple[str | None, str]]) -> list[Verdict]:
-        """Check (answer, reference) pairs over all workers; verdicts in the order of the pairs."""
-        if self.workers == 1 or len(pairs) < 2:
-            return [self.check_answer(answer, reference) for answer, reference in pairs]
-        with ThreadPoolExecutor(self.workers) as threads:
-            return list(threads.map(lambda pair: self.check_answer(*pair), pairs))
 
     def close(self) -> None:
         """End all processes, busy ones too; safe to call twice."""

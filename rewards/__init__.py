@@ -6,6 +6,7 @@ A reward is a frozen dataclass, registered by name, called with `completions` an
 
 from __future__ import annotations
 
+import functools
 import importlib
 import pkgutil
 
@@ -16,6 +17,12 @@ __all__ = ["load_rewards"]
 
 def load_rewards() -> list[str]:
     """Import every module of this package once, and return the registered names."""
+    _import_all()
+    return names("reward")
+
+
+@functools.cache
+def _import_all() -> None:
+    """The folder is listed once: rewards are built by name often."""
     for module in pkgutil.iter_modules(__path__):
         importlib.import_module(f"{__name__}.{module.name}")
-    return names("reward")

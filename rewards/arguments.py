@@ -36,7 +36,7 @@ def arguments_of(kind: type) -> list[Argument]:
             kind=words_for(hints[field.name]),
             default=_default(field),
             doc=docs.get(field.name, ""),
-            is_needed=field.default is MISSING and field.default_factory is MISSING,
+            is_needed=_is_needed(field),
         )
         for field in _fields(kind)
     ]
@@ -57,7 +57,7 @@ def check_arguments(name: str, kind: type, args: Mapping[str, Any]) -> None:
             near = did_you_mean(str(value), choices_of(hints[key]))
             remedy = near if "did you mean" in near else ""
             raise ValueError(f"{name}.{key} is {words_for(hints[key])}, found {value!r:.80}{remedy}")
-    missing = [argument.name for argument in arguments_of(kind) if argument.is_needed and argument.name not in args]
+    missing = [field.name for field in _fields(kind) if _is_needed(field) and field.name not in args]
     if missing:
         raise ValueError(f"{name} needs the argument {missing[0]}")
 
@@ -65,6 +65,10 @@ def check_arguments(name: str, kind: type, args: Mapping[str, Any]) -> None:
 def _fields(kind: Any) -> list[Field[Any]]:
     """Those that a config may give; what the program itself hands over, such as a judge, is left out of `repr`."""
     return [field for field in fields(kind) if field.init and field.repr]
+
+
+def _is_needed(field: Field[Any]) -> bool:
+    return field.default is MISSING and field.default_factory is MISSING
 
 
 def _default(field: Field[Any]) -> Any:

@@ -177,6 +177,15 @@ def test_threads_share_the_workers_and_get_their_own_verdicts() -> None:
         assert len(workers()) <= 3  # the two of this checker, and the one that other tests share
 
 
+def test_many_keep_their_order_whatever_each_needs(monkeypatch: pytest.MonkeyPatch) -> None:
+    pairs = [("4", "4"), ("x+x", "2x"), (None, "4"), ("x+x", "3x"), ("5", "4"), ("x+x", "2x")]
+    expected = [Status.CORRECT, Status.CORRECT, Status.NO_ANSWER, Status.WRONG, Status.WRONG, Status.CORRECT]
+    with AnswerChecker(2) as checker:
+        assert [verdict.status for verdict in checker.check_many(pairs)] == expected
+        monkeypatch.setattr("lengthctl.checking.ThreadPoolExecutor", None)  # no threads for what is plain or known
+        assert [verdict.status for verdict in checker.check_many(pairs)] == expected
+
+
 def test_a_worker_is_replaced_after_its_items() -> None:
     with AnswerChecker(items_per_worker=1) as checker:
         before = {p.pid for p in workers()}

@@ -18,6 +18,7 @@ from lengthctl.config import RewardSpec
 from lengthctl.config.loading import load_config
 from lengthctl.errors import ConfigError, RewardError
 from lengthctl.rewards.arguments import arguments_of, check_arguments
+from lengthctl.rewards.build import build_reward
 from lengthctl.rewards.catalog import describe_reward, list_rewards
 from lengthctl.rewards.combine import Combined, Part, build_combined, missing_columns
 from lengthctl.rewards.multiplier import Multiplier
@@ -307,6 +308,14 @@ class Needy:
 
     needed: int
     judge: Any = field(default=None, repr=False)
+
+
+def test_a_reward_is_built_without_its_source(monkeypatch: pytest.MonkeyPatch) -> None:
+    def read(_: object) -> str:
+        raise AssertionError("reading the source costs more than a reward")
+
+    monkeypatch.setattr("inspect.getsource", read)
+    assert type(build_reward("band", {"tolerance": 0.2})).__name__ == "BandReward"
 
 
 def test_an_argument_without_default_is_asked_for() -> None:
