@@ -12,8 +12,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from lengthctl.adapters import check_adapter, merge_adapter
 from lengthctl.errors import MissingDependencyError, ModelError, first_line
 from lengthctl.mlt import MLT_FILE, MltRecord
+from lengthctl.model_files import find_file
 
 if TYPE_CHECKING:
     from lengthctl.config import ModelConfig
@@ -24,6 +26,7 @@ __all__ = [
     "CHATML",
     "LoadedTokenizer",
     "cache_dir",
+    "check_base",
     "load_policy",
     "load_tokenizer",
     "resolve_model",
@@ -152,20 +155,25 @@ def _mlt_record(source: str, tokenizer: Any) -> MltRecord | None:
     """What a folder or a hub repository says of its meta length tokens, checked against the tokenizer."""
     from lengthctl.mlt_install import check
 
-    folder = Path(source)
-    if not folder.is_dir():
-        from transformers.utils import cached_file
-
-        file = cached_file(
-            source, MLT_FILE, _raise_exceptions_for_missing_entries=False, _raise_exceptions_for_connection_errors=False
-        )
-        if file is None:
-            return None
-        folder = Path(file).parent
-    record = MltRecord.read(folder)
+    file = find_file(source, MLT_FILE)
+    record = None if file is None else MltRecord.read(file.parent)
     if record is not None:
         check(tokenizer, record)
     return record
+
+
+def _silent(line: str) -> None:
+    pass
+
+
+def check_base(config: ModelConfig, say: Callable[[str], None] = _silent) -> None:
+    """Make sure that `config.adapter`, if any, belongs to `config.name`; no weights are loaded.
+
+    Raises:
+        ModelError: it was trained on another base, or does not fit; both are named.
+    """
+    if config.adapter is not None:
+        check_adapter(config.adapter, config.name, resolve_model(config.name), say)
 
 
 def load_policy(config: ModelConfig, extend: Callable[[Any], Sequence[int]] | None = None) -> Any:
@@ -178,18 +186,19 @@ def load_policy(config: ModelConfig, extend: Callable[[Any], Sequence[int]] | No
         extend: adds tokens to the model before its layers of LoRA; the rows of the ids that it returns are trained too.
 
     Raises:
-        ModelError: no weights, or an adapter that does not fit.
+        ModelError: no weights, or an adapter of another base.
     """
     import torch
     from transformers import AutoModelForCausalLM
 
     source = resolve_model(config.name)
+    check_base(config)
     try:
         model = AutoModelForCausalLM.from_pretrained(source, dtype=torch.float32)
     except (OSError, ValueError) as error:
         raise ModelError(f"{source} cannot be loaded ({first_line(error)})", "Check the folder or hub id") from error
     if config.adapter is not None:
-        model = _merge_adapter(model, config.adapter)
+        model = merge_adapter(model, config.adapter)
     ids = extend(model) if extend is not None else ()
     if config.lora is not None:
         from peft import LoraConfig, get_peft_model
@@ -208,18 +217,6 @@ def load_policy(config: ModelConfig, extend: Callable[[Any], Sequence[int]] | No
             ),
         )
     return model
-
-
-def _merge_adapter(model: Any, adapter: str) -> Any:
-    from peft import PeftModel
-
-    try:
-        return PeftModel.from_pretrained(model, adapter).merge_and_unload()
-    except (OSError, ValueError, RuntimeError, IndexError, KeyError) as error:
-        raise ModelError(
-            f"adapter {adapter} does not fit this model ({first_line(error)})",
-            "Check model.adapter, and that model.name is the base it was trained on",
-        ) from error
 
 
 def _read_template(choice: str, tokenizer: Any) -> str:

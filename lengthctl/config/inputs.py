@@ -34,7 +34,7 @@ class ModelConfig(Section):
     name: str = "smollm2-135m-instruct"
     """The bundled model, a folder, or a hub id."""
     adapter: str | None = None
-    """A LoRA adapter to merge on load."""
+    """A LoRA adapter to merge on load; refused where it was trained on another base than `name`."""
     chat_template: str | None = None
     """None: the tokenizer's own. `chatml`: plain ChatML without default system prompt. Else a .jinja file."""
     system_prompt: str | None = None

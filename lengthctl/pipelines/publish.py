@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from lengthctl.adapter_base import AdapterBase
 from lengthctl.errors import EndpointError, first_line
 from lengthctl.evaluate.card import model_card
 from lengthctl.models import LoadedTokenizer, resolve_model
@@ -30,6 +31,9 @@ def export_model(
     model = trainer.accelerator.unwrap_model(trainer.model)
     if config.model.lora is not None:
         model.save_pretrained(run.path / "adapter")
+        name, source = config.model.name, resolve_model(config.model.name)
+        called = str(Path(name).expanduser().resolve()) if Path(name).expanduser().is_dir() else name
+        AdapterBase.of(called, source, tokenizer.tokenizer, config.model.adapter).write(run.path / "adapter")
         model = model.get_base_model()
     _save_checkpoint(model, state, run.model_dir, resolve_model(config.model.name))
     tokenizer.tokenizer.save_pretrained(run.model_dir)

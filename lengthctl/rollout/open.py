@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from lengthctl.errors import EngineError, MissingDependencyError, ModelError
-from lengthctl.models import LoadedTokenizer, context_length, resolve_model
+from lengthctl.models import LoadedTokenizer, check_base, context_length, resolve_model
 from lengthctl.rollout.cluster import connect, usable_cores
 from lengthctl.rollout.prediction import LengthPredictor
 
@@ -48,7 +48,7 @@ def open_backend(
 
     Raises:
         MissingDependencyError: vLLM is not installed.
-        ModelError: the context is longer than the model's.
+        ModelError: the context is longer than the model's, or its adapter is of another.
         EngineError, EndpointError: it cannot be started or reached.
     """
     match config.rollout.backend:
@@ -82,6 +82,7 @@ def open_pool(
             "vllm is not installed",
             "Run `pip install --no-deps -r requirements/cpu.txt` (or gpu.txt), or set rollout.backend=endpoint",
         )
+    check_base(config.model, say)
     from lengthctl.rollout.engine_actor import EngineSettings
     from lengthctl.rollout.pool import RolloutPool
 

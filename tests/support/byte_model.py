@@ -28,12 +28,14 @@ def byte_tokenizer(**settings: Any) -> Any:
     return PreTrainedTokenizerFast(tokenizer_object=bytes_, **options)
 
 
-def byte_model(*, tied: bool, rows: int = PADDED, dtype: torch.dtype = torch.float32) -> Any:
-    """The same weights in each call."""
+def byte_model(
+    *, tied: bool, rows: int = PADDED, dtype: torch.dtype = torch.float32, seed: int = 0, **changes: int
+) -> Any:
+    """The same weights in each call with the same seed; `changes` are other sizes."""
     from transformers import LlamaConfig, LlamaForCausalLM
 
-    torch.manual_seed(0)
-    sizes = {"hidden_size": 16, "intermediate_size": 32, "num_hidden_layers": 2, "num_attention_heads": 2}
+    torch.manual_seed(seed)
+    sizes = {"hidden_size": 16, "intermediate_size": 32, "num_hidden_layers": 2, "num_attention_heads": 2, **changes}
     return LlamaForCausalLM(LlamaConfig(vocab_size=rows, tie_word_embeddings=tied, **sizes)).to(dtype)
 
 

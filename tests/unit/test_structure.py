@@ -25,7 +25,7 @@ TIERS = [
     {"rewards"},
     {
         *("prompts", "prompt_sources", "problem_sources", "models", "config", "trl_fields", "rundir", "progress"),
-        *("memory", "mlt", "mlt_table", "mlt_template", "mlt_install"),
+        *("memory", "mlt", "mlt_table", "mlt_template", "mlt_install", "adapters", "adapter_base", "model_files"),
     },
     {"rollout", "decode"},
     {"data_gen", "train", "evaluate"},
