@@ -17,10 +17,10 @@ from lengthctl.data_gen.instruction_data import Instruction, Instructions
 from lengthctl.data_gen.row_shapes import parse_row
 from lengthctl.errors import DataError
 from lengthctl.length import Target
-from lengthctl.prompts import WORDINGS, Message, describe_target
+from lengthctl.prompts import WORDINGS, unword_length
 from lengthctl.records import FinishReason, read_records
 
-__all__ = ["read_samples", "unword_length"]
+__all__ = ["read_samples"]
 
 
 def read_samples(
@@ -63,17 +63,7 @@ class _Samples:
         parsed = parse_row({"prompt": prompt, "completion": row["text"], "id": row.get("id")}, None, where)
         if isinstance(parsed, DropReason):
             return parsed
-        messages = parsed.messages if target is None else unword_length(parsed.messages, target, self.wordings)
+        found = None if target is None else unword_length(parsed.messages, target, self.wordings)
+        messages = parsed.messages if found is None else found
         made = Instruction(parsed.id or "", messages, parsed.completion, self.name, self.licence, finish=finish)
         return made.with_id()
-
-
-def unword_length(messages: Sequence[Message], target: Target, wordings: Sequence[str]) -> tuple[Message, ...]:
-    """The conversation before `prompts.word_length` put the target in; as it is where none of the wordings fits."""
-    *rest, last = messages
-    text = last["content"]
-    for wording in wordings:
-        before, _, behind = wording.replace("{length}", describe_target(target)).partition("{request}")
-        if len(text) > len(before) + len(behind) and text.startswith(before) and text.endswith(behind):
-            return (*rest, {**last, "content": text.removeprefix(before).removesuffix(behind)})
-    return tuple(messages)

@@ -27,7 +27,7 @@ from lengthctl.data_gen.dataset_folder import refuse_other_data
 from lengthctl.data_gen.filters import asks_for_length
 from lengthctl.data_gen.preference_card import pair_card, pair_stats
 from lengthctl.data_gen.preference_rules import DEFAULT_RULES, Label, Pair, PairKind, PairRules, PairSet, choose_pairs
-from lengthctl.data_gen.preference_texts import PairDrop, Text, find_request, parse_text, read_texts
+from lengthctl.data_gen.preference_texts import PairDrop, Text, parse_text, read_texts
 from lengthctl.errors import DataError
 from lengthctl.length import Target, Unit
 from lengthctl.prompts import stable_hash, word_length
@@ -44,7 +44,6 @@ __all__ = [
     "PairSet",
     "Text",
     "adherence_pairs",
-    "find_request",
     "hindsight_pairs",
     "pair_row",
     "parse_text",

@@ -5,7 +5,6 @@
 from __future__ import annotations
 
 import json
-import re
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -18,10 +17,10 @@ from lengthctl.data_gen.filters import empty, repetitive, unfinished
 from lengthctl.degeneration import repetition
 from lengthctl.errors import DataError
 from lengthctl.length import Target, Unit, count_length
-from lengthctl.prompts import WORDINGS, Message, describe_target
+from lengthctl.prompts import WORDINGS, Message, unword_length
 from lengthctl.records import FinishReason, read_records
 
-__all__ = ["PairDrop", "Text", "find_request", "parse_text", "read_texts"]
+__all__ = ["PairDrop", "Text", "parse_text", "read_texts"]
 
 
 class PairDrop(StrEnum):
@@ -131,23 +130,6 @@ class Text:
         return empty(self.text) is not None
 
 
-def find_request(messages: Sequence[Message], target: Target, wordings: Sequence[str]) -> tuple[Message, ...] | None:
-    """A conversation with the demand of `target` taken out of its last message: `prompts.word_length` backwards.
-
-    The first of `wordings` that fits counts; None where none does. A request that itself ends like a wording of the
-    same length is taken for one.
-    """
-    if not messages:
-        return None
-    *rest, last = messages
-    for wording in wordings:
-        form = re.escape(wording).replace(r"\{length\}", re.escape(describe_target(target)))
-        form = form.replace(r"\{request\}", "(?P<request>.+)", 1).replace(r"\{request\}", "(?P=request)")
-        if found := re.fullmatch(form, last["content"], re.DOTALL):
-            return (*rest, {**last, "content": found["request"]})
-    return None
-
-
 def parse_text(
     row: Mapping[str, Any],
     *,
@@ -169,7 +151,7 @@ def parse_text(
         return PairDrop.NO_TARGET
     target, prompt_id = Target.parse(row["target"]), _field(row, "prompt_id")
     known = (requests or {}).get(prompt_id) or row.get("request")
-    request = known or find_request(row.get("messages") or (), target, wordings)
+    request = known or unword_length(row.get("messages") or (), target, wordings)
     if request is None:
         return PairDrop.NO_REQUEST
     finish = FinishReason(row["finish"]) if row.get("finish") else None

@@ -113,8 +113,6 @@ class MltRecord:
     table: MltTable
     ids: tuple[int, ...]
     """Ids in the order of the table."""
-    language: str
-    """Of the training texts, e.g. `en`: a count of words means little in another."""
     template_hash: str
     """`template_hash` of the chat template that the model is saved with."""
 
@@ -132,7 +130,7 @@ class MltRecord:
         from lengthctl.rundir import write_json  # it imports the config, which may hold a table
 
         rows = [{"text": token.text, "id": i, **token.to_row()} for i, token in self.by_id.items()]
-        about = {"unit": str(self.table.unit), "language": self.language, "template_hash": self.template_hash}
+        about = {"unit": str(self.table.unit), "template_hash": self.template_hash}
         write_json(folder / MLT_FILE, {"schema": _SCHEMA, **about, "tokens": rows})
 
     @classmethod
@@ -166,7 +164,7 @@ class MltRecord:
         for row, token in zip(rows, table.tokens, strict=True):
             if row["text"] != token.text or type(row["id"]) is not int:
                 raise ValueError(f"{row['text']!r} with id {row['id']!r} is not {token.text}")
-        language, template = document["language"], document["template_hash"]
-        if not isinstance(language, str) or not isinstance(template, str):
-            raise ValueError("language and template_hash are texts")
-        return cls(table, tuple(row["id"] for row in rows), language, template)
+        template = document["template_hash"]
+        if not isinstance(template, str):
+            raise ValueError("template_hash is a text")
+        return cls(table, tuple(row["id"] for row in rows), template)

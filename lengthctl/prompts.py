@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -19,6 +20,7 @@ __all__ = [
     "draw_wording",
     "name_unit",
     "stable_hash",
+    "unword_length",
     "word_length",
 ]
 
@@ -124,6 +126,23 @@ def word_length(messages: Sequence[Message], target: Target, wording: str) -> tu
     *rest, last = messages
     text = wording.replace("{length}", describe_target(target)).replace("{request}", last["content"])
     return (*rest, {**last, "content": text})
+
+
+def unword_length(messages: Sequence[Message], target: Target, wordings: Sequence[str]) -> tuple[Message, ...] | None:
+    """A conversation with the demand of `target` taken out of its last message: `word_length` backwards.
+
+    The first of `wordings` that fits counts; None where none does. A request that itself ends like a wording of the
+    same length is taken for one.
+    """
+    if not messages:
+        return None
+    *rest, last = messages
+    for wording in wordings:
+        form = re.escape(wording).replace(r"\{length\}", re.escape(describe_target(target)))
+        form = form.replace(r"\{request\}", "(?P<request>.+)", 1).replace(r"\{request\}", "(?P=request)")
+        if found := re.fullmatch(form, last["content"], re.DOTALL):
+            return (*rest, {**last, "content": found["request"]})
+    return None
 
 
 def stable_hash(text: str) -> int:

@@ -165,4 +165,4 @@ def _marked(tokenizer: LoadedTokenizer, table: MltTable) -> LoadedTokenizer:
     inner = tokenizer.tokenizer
     inner.chat_template = with_mlt(inner.chat_template, table)
     ids = tuple(int(inner.convert_tokens_to_ids(token.text)) for token in table.tokens)
-    return replace(tokenizer, mlt=MltRecord(table, ids, "en", template_hash(inner.chat_template)))
+    return replace(tokenizer, mlt=MltRecord(table, ids, template_hash(inner.chat_template)))

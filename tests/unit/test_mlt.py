@@ -243,7 +243,7 @@ def test_any_text_is_read(parts: list[str]) -> None:
 
 
 def record() -> MltRecord:
-    return MltRecord(RULER_TABLE, tuple(MLT_IDS), "en", template_hash("{{ messages }}"))
+    return MltRecord(RULER_TABLE, tuple(MLT_IDS), template_hash("{{ messages }}"))
 
 
 def test_the_record_comes_back(tmp_path: Path) -> None:
@@ -252,11 +252,11 @@ def test_the_record_comes_back(tmp_path: Path) -> None:
     assert MltRecord.read(tmp_path) == record()
     assert record().by_id == MLT_IDS
     plain = json.loads((tmp_path / MLT_FILE).read_text())
-    assert (plain["schema"], plain["unit"], plain["language"]) == (1, "words", "en")
+    assert (plain["schema"], plain["unit"]) == (1, "words")
     last = plain["tokens"][-1]
     assert (last["text"], last["id"], last["fm"]) == ("[MLT:>800]", 1008, [801, None])
     with pytest.raises(ValueError, match="9 tokens need as many different ids"):
-        MltRecord(RULER_TABLE, (1, 2, 3), "en", "")
+        MltRecord(RULER_TABLE, (1, 2, 3), "")
 
 
 def test_a_record_of_no_use_says_so(tmp_path: Path) -> None:
@@ -281,7 +281,7 @@ def test_a_record_of_no_use_says_so(tmp_path: Path) -> None:
         {"tokens": [{**first, "id": others[0]["id"]}, *others]},
         {"tokens": [{key: value for key, value in first.items() if key != "fm"}, *others]},
         {"unit": "tokens"},
-        {"language": None},
+        {"template_hash": None},
     ]
     for fault in faults:
         file.write_text(json.dumps({**plain, **fault}))

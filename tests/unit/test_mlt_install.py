@@ -69,7 +69,7 @@ def test_the_matrix_grows_by_what_is_missing(tied: bool, tmp_path: Path) -> None
     again = AutoModelForCausalLM.from_pretrained(tmp_path)
     assert is_tied(again) == tied
     assert all(map(torch.equal, weights(model), weights(again)))
-    check(AutoTokenizer.from_pretrained(tmp_path), MltRecord(RULER_TABLE, ids, "en", ""))
+    check(AutoTokenizer.from_pretrained(tmp_path), MltRecord(RULER_TABLE, ids, ""))
 
 
 @both
@@ -170,8 +170,8 @@ def test_a_tokenizer_that_reads_other_ids_is_refused() -> None:
     tokenizer = byte_tokenizer()
     ids = install(byte_model(tied=True), tokenizer, RULER_TABLE)
     digest = template_hash(CHATML)
-    check(tokenizer, MltRecord(RULER_TABLE, ids, "en", digest))
+    check(tokenizer, MltRecord(RULER_TABLE, ids, digest))
     with pytest.raises(ModelError, match=r"\[MLT:10\] is token 259 of this tokenizer, and 267 in mlt\.json"):
-        check(tokenizer, MltRecord(RULER_TABLE, ids[::-1], "en", digest))
+        check(tokenizer, MltRecord(RULER_TABLE, ids[::-1], digest))
     with pytest.raises(ModelError, match=r"splits \[MLT:10\] into 8 tokens"):
-        check(byte_tokenizer(), MltRecord(RULER_TABLE, ids, "en", digest))
+        check(byte_tokenizer(), MltRecord(RULER_TABLE, ids, digest))

@@ -13,9 +13,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lengthctl.errors import DataError
-from lengthctl.length import Relation, Target
+from lengthctl.length import Relation, Target, Unit
 from lengthctl.prompt_sources import load_seed_prompts
-from lengthctl.prompts import build_length_prompts, describe_target
+from lengthctl.prompts import WORDINGS, build_length_prompts, describe_target, unword_length, word_length
 
 
 def config(source: object = "builtin", **changes: Any) -> Any:
@@ -121,3 +121,25 @@ def test_columns_that_mean_something_else_do_not_travel(tmp_path: Path) -> None:
 def test_one_word_is_singular() -> None:
     assert describe_target(Target(1)) == "about 1 word"
     assert describe_target(Target(1, Relation.RANGE, high=2)) == "1 to 2 words"
+
+
+RELATIONS = [Relation.EXACT, Relation.AT_MOST, Relation.AT_LEAST]
+TARGETS = st.one_of(
+    st.builds(Target, st.integers(1, 900), st.sampled_from(RELATIONS), st.sampled_from(Unit)),
+    st.just(Target(40, Relation.RANGE, high=70)),
+)
+
+
+@given(st.text(min_size=1), TARGETS, st.sampled_from([*WORDINGS, "{request} {length}, no less: {request}"]))
+def test_the_wording_is_undone(request_text: str, target: Target, wording: str) -> None:
+    asked = ({"role": "system", "content": "s"}, {"role": "user", "content": request_text})
+    worded = word_length(asked, target, wording)
+    assert unword_length(worded, target, [wording]) == asked
+    assert unword_length(worded, Target(7777), WORDINGS) is None
+
+
+def test_what_was_not_worded_is_not_undone() -> None:
+    assert unword_length((), Target(50), WORDINGS) is None
+    assert unword_length([{"role": "user", "content": "Fifty words, please"}], Target(50), WORDINGS) is None
+    nothing = word_length([{"role": "user", "content": ""}], Target(50), "{request} ({length})")
+    assert unword_length(nothing, Target(50), WORDINGS) is None

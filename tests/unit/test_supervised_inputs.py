@@ -66,7 +66,7 @@ def test_a_token_that_the_model_does_not_have_is_refused(
     with pytest.raises(DataError, match=r"\[MLT:\d+\] is no token of this model"):
         load(tmp_path, tokenizer, [{"prompt": "b", "completion": name + words(10)}], mlt=mlt)
     if mlt is None:
-        record = MltRecord(RULER_TABLE, tuple(IDS.values()), "en", "0")
+        record = MltRecord(RULER_TABLE, tuple(IDS.values()), "0")
         tuned = replace(tokenizer, mlt=record)
         assert load(tmp_path, tuned, [{"prompt": "b", "completion": name + words(10)}]).counts["rows"] == 1
 

@@ -7,14 +7,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from lengthctl.data_gen.filters import DropReason, unfinished
-from lengthctl.data_gen.hindsight import read_samples, unword_length
+from lengthctl.data_gen.hindsight import read_samples
 from lengthctl.errors import DataError
-from lengthctl.length import Relation, Target, Unit
-from lengthctl.prompts import WORDINGS, word_length
+from lengthctl.length import Target
 from lengthctl.records import FinishReason, RecordWriter
 
 
@@ -64,20 +61,9 @@ def test_faults_name_their_place(tmp_path: Path, row: dict[str, Any], told: str)
         list(read_samples(path))
 
 
-TARGETS = st.builds(
-    Target,
-    st.integers(1, 900),
-    st.sampled_from([Relation.EXACT, Relation.AT_MOST, Relation.AT_LEAST]),
-    st.sampled_from(Unit),
-)
-
-
-@given(st.text(min_size=1), TARGETS, st.sampled_from(WORDINGS))
-def test_the_wording_is_undone(request_text: str, target: Target, wording: str) -> None:
-    asked = ({"role": "system", "content": "s"}, {"role": "user", "content": request_text})
-    assert unword_length(word_length(asked, target, wording), target, [wording]) == asked
-
-
-def test_another_wording_is_left() -> None:
-    asked = ({"role": "user", "content": "Fifty words on love, please"},)
-    assert unword_length(asked, Target(50), WORDINGS) == asked
+def test_a_prompt_of_another_wording_is_left(tmp_path: Path) -> None:
+    path = tmp_path / "samples.jsonl"
+    request = "Fifty words on love, please"
+    path.write_text(json.dumps({"prompt": request, "text": "Love.", "finish": "eos", "target": 50}) + "\n")
+    (found,) = read_samples(path)
+    assert found.messages == ({"role": "user", "content": request},)

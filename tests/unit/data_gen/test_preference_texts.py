@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
 from hypothesis import strategies as st
 
 from lengthctl.data_gen.preference_pairs import (
@@ -15,14 +14,13 @@ from lengthctl.data_gen.preference_pairs import (
     PairRules,
     Text,
     adherence_pairs,
-    find_request,
     pair_row,
     parse_text,
     read_texts,
 )
 from lengthctl.errors import DataError
 from lengthctl.length import Relation, Target, Unit
-from lengthctl.prompts import WORDINGS, SeedPrompt, build_length_prompts
+from lengthctl.prompts import SeedPrompt, build_length_prompts
 from lengthctl.scoring import score_text
 
 targets = st.sampled_from(
@@ -32,15 +30,6 @@ targets = st.sampled_from(
 
 def bees(words: int) -> str:
     return " ".join(f"bee{i}" for i in range(words)) + "."
-
-
-@given(targets, st.text(min_size=1), st.integers(0, 99))
-def test_requests_are_found_in_what_was_asked(target: Target, request: str, seed: int) -> None:
-    messages = ({"role": "system", "content": "Be kind."}, {"role": "user", "content": request})
-    (prompt,) = build_length_prompts([SeedPrompt("a", messages)], [target], wordings=None, seed=seed)
-    own = WORDINGS[prompt.wording]
-    assert find_request(prompt.messages, target, [own]) == messages
-    assert find_request(prompt.messages, Target(7777), WORDINGS) is None
 
 
 def sample(words: int, target: Target, request: str = "Tell me about bees.", seed: int = 0) -> dict[str, Any]:

@@ -25,7 +25,7 @@ REQUEST = ({"role": "user", "content": "Of ants."},)
 
 
 def context(*, marked: bool = True) -> Context:
-    record = MltRecord(RULER_TABLE, IDS, "en", "0") if marked else None
+    record = MltRecord(RULER_TABLE, IDS, "0") if marked else None
     return Context(Sampling(max_tokens=40), replace(word_tokenizer(), mlt=record))
 
 
