@@ -25,19 +25,7 @@ from lengthctl.cli.data_results import (
     reading_of,
     refuse_twice,
 )
-from lengthctl.cli.room_options import (
-    DryRun,
-    Endpoint,
-    FailureBudget,
-    InFlight,
-    KeyEnv,
-    Model,
-    PriceIn,
-    PriceOut,
-    Recipe,
-    RoomOptions,
-    Temperature,
-)
+from lengthctl.cli.room_options import ROOM, DryRun, RoomOptions, with_room_options
 from lengthctl.cli.settings import changed, split_words
 from lengthctl.errors import ConfigError, Problem
 
@@ -58,6 +46,7 @@ _COMPRESSORS = ("model", "endpoint", "equations")
 
 
 @data.command()
+@with_room_options()
 def c3ot(
     words: Sources,
     out: Out,
@@ -74,15 +63,7 @@ def c3ot(
             "--tokens-of", help="Model whose tokens are counted; default: the compressor's, else characters are."
         ),
     ] = None,
-    recipe: Recipe = "quickstart",
-    model: Model = None,
-    endpoint: Endpoint = None,
-    key_env: KeyEnv = None,
-    temperature: Temperature = 0.7,
-    in_flight: InFlight = None,
-    failure_budget: FailureBudget = 0.1,
-    price_in: PriceIn = None,
-    price_out: PriceOut = None,
+    room: RoomOptions = ROOM,
     subset: Subset = None,
     split: Split = "train",
     columns: ColumnNames = None,
@@ -101,22 +82,9 @@ def c3ot(
     sources, settings, overrides = split_words(words)
     refuse_twice(_VERB, sources)
     chosen = changed(C3oTSettings(_ablation(ablation), seed=seed), settings, _VERB)
-    given = {"--model": model, "--endpoint": endpoint, "--key-env": key_env}
+    given = {"--model": room.model, "--endpoint": room.endpoint, "--key-env": room.key_env}
     _check_compressor(compressor, chosen, given, overrides)
-    options = RoomOptions(
-        _VERB,
-        recipe,
-        model,
-        endpoint,
-        key_env,
-        temperature,
-        in_flight,
-        failure_budget,
-        price_in,
-        price_out,
-        seed,
-        overrides,
-    )
+    options = room.of(_VERB, seed, overrides)
     reading = reading_of(_VERB, sources, subset, split, columns)
     read = [read_instructions(source, reading) for source in sources]
     with AnswerChecker() as checker:

@@ -27,19 +27,7 @@ from lengthctl.cli.data_results import (
     refuse_twice,
     strictly_kept_out,
 )
-from lengthctl.cli.room_options import (
-    DryRun,
-    Endpoint,
-    FailureBudget,
-    InFlight,
-    KeyEnv,
-    Model,
-    PriceIn,
-    PriceOut,
-    Recipe,
-    RoomOptions,
-    Temperature,
-)
+from lengthctl.cli.room_options import ROOM, DryRun, RoomOptions, with_room_options
 from lengthctl.cli.settings import changed, split_words
 from lengthctl.errors import ConfigError, DataError, Problem
 
@@ -59,6 +47,7 @@ _SHOWN = 2
 
 
 @data.command()
+@with_room_options()
 def agentwrite(
     words: Sources,
     out: Out,
@@ -75,15 +64,7 @@ def agentwrite(
         str | None, typer.Option(help="How the length of each part is kept, NAME or NAME:option=value,...")
     ] = None,
     column: Annotated[str, typer.Option(help="Column with the prompt, text or messages.")] = "prompt",
-    recipe: Recipe = "quickstart",
-    model: Model = None,
-    endpoint: Endpoint = None,
-    key_env: KeyEnv = None,
-    temperature: Temperature = 0.7,
-    in_flight: InFlight = None,
-    failure_budget: FailureBudget = 0.1,
-    price_in: PriceIn = None,
-    price_out: PriceOut = None,
+    room: RoomOptions = ROOM,
     subset: Subset = None,
     split: Split = "train",
     limit: Limit = None,
@@ -113,20 +94,7 @@ def agentwrite(
     if control is not None:
         parse_control(control)
     targets = _targets(lengths)
-    options = RoomOptions(
-        "data agentwrite",
-        recipe,
-        model,
-        endpoint,
-        key_env,
-        temperature,
-        in_flight,
-        failure_budget,
-        price_in,
-        price_out,
-        seed,
-        overrides,
-    )
+    options = room.of("data agentwrite", seed, overrides)
     config = options.config()
     reading = reading_of("data agentwrite", sources, subset, split)
     read = chain.from_iterable(islice(read_long_prompts(s, column=column, reading=reading), limit) for s in sources)
@@ -139,13 +107,14 @@ def agentwrite(
         _tell_plan(documents, options, tokenizer, as_json, agentwrite_estimate)
         return
     needs = frozenset({Ability.PREFILL} if chosen.writing.prefill else ())
-    with options.opened(config, out, Narrator(), control=control, needs=needs) as room:
+    with options.opened(config, out, Narrator(), control=control, needs=needs) as opened:
         evaluated, command = strictly_kept_out(against), command_line()
-        facts = build_agentwrite_data(prompts, chosen, room, out, command=command, contamination=evaluated)
+        facts = build_agentwrite_data(prompts, chosen, opened, out, command=command, contamination=evaluated)
     finish(facts, out, as_json, push)
 
 
 @data.command()
+@with_room_options(failure_budget=0.5)
 def backtranslate(
     words: Annotated[
         list[str],
@@ -153,15 +122,7 @@ def backtranslate(
     ],
     out: Out,
     column: Annotated[str, typer.Option(help="Column with the text; else the completion of a conversation.")] = "text",
-    recipe: Recipe = "quickstart",
-    model: Model = None,
-    endpoint: Endpoint = None,
-    key_env: KeyEnv = None,
-    temperature: Temperature = 0.7,
-    in_flight: InFlight = None,
-    failure_budget: FailureBudget = 0.5,
-    price_in: PriceIn = None,
-    price_out: PriceOut = None,
+    room: RoomOptions = ROOM,
     subset: Subset = None,
     split: Split = "train",
     limit: Limit = None,
@@ -187,20 +148,7 @@ def backtranslate(
     if len(sources) > 1:
         raise ConfigError("data backtranslate", [Problem("SOURCE", "one at a time")], "Run it for each, then mix")
     chosen = changed(BackTranslationSettings(), settings, "data backtranslate")
-    options = RoomOptions(
-        "data backtranslate",
-        recipe,
-        model,
-        endpoint,
-        key_env,
-        temperature,
-        in_flight,
-        failure_budget,
-        price_in,
-        price_out,
-        seed,
-        overrides,
-    )
+    options = room.of("data backtranslate", seed, overrides)
     config = options.config()
     reading = reading_of("data backtranslate", sources, subset, split)
     _begun(read_long_texts(sources[0], column=column, reading=reading), "texts")
@@ -209,11 +157,11 @@ def backtranslate(
         texts = islice((text for text in read if refusal_of(text.text, chosen) is None), limit)
         _tell_plan(back_translation_documents(texts, chosen), options, options.tokenizer(config), as_json)
         return
-    with options.opened(config, out, Narrator()) as room:
+    with options.opened(config, out, Narrator()) as opened:
         facts = build_back_translations(
             sources[0],
             chosen,
-            room,
+            opened,
             out,
             command=command_line(),
             limit=limit,

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import functools
+import inspect
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, replace
+from itertools import chain
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any, get_type_hints
 
 import typer
 
@@ -22,54 +25,47 @@ if TYPE_CHECKING:
     from lengthctl.progress import Narrator
     from lengthctl.rollout.backend import Ability
 
-__all__ = [
-    "DryRun",
-    "Endpoint",
-    "FailureBudget",
-    "InFlight",
-    "KeyEnv",
-    "Model",
-    "PriceIn",
-    "PriceOut",
-    "Recipe",
-    "RoomOptions",
-    "Temperature",
-]
+__all__ = ["ROOM", "DryRun", "RoomOptions", "Temperature", "with_room_options"]
 
-Model = Annotated[
-    str | None,
-    typer.Option("--model", "--endpoint-model", help="A run folder, a model folder, a hub id, or a name there."),
-]
-Endpoint = Annotated[str | None, typer.Option(help="Base URL of an OpenAI-compatible server, up to /v1.")]
-KeyEnv = Annotated[str | None, typer.Option(help="Environment variable with the endpoint's key.")]
-Recipe = Annotated[str, typer.Option("--config", help="Recipe whose model and rollout sections are used.")]
 Temperature = Annotated[float, typer.Option(min=0.0, max=2.0, help="Of calls that name no other.")]
-InFlight = Annotated[int | None, typer.Option(min=1, help="Documents at once; default: as many as the backend runs.")]
-FailureBudget = Annotated[
-    float, typer.Option(min=0, max=1, help="Share of the documents that may come to nothing before the command stops.")
-]
-PriceIn = Annotated[float | None, typer.Option(min=0, help="Price of a million prompt tokens, to tell the cost.")]
-PriceOut = Annotated[float | None, typer.Option(min=0, help="Price of a million completion tokens.")]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Show first prompts and the expected cost, start nothing.")]
 
 
 @dataclass(frozen=True)
 class RoomOptions:
-    """What the options of a verb say; `verb` names it in errors."""
+    """What the options of a verb say. Those with a help text are options of every verb `with_room_options`, in this
+    order; the verb itself tells the others by `of`."""
 
-    verb: str
-    recipe: str = "quickstart"
-    model: str | None = None
-    endpoint: str | None = None
-    key_env: str | None = None
-    temperature: float = 0.7
-    in_flight: int | None = None
-    failure_budget: float = 0.1
-    price_in: float | None = None
-    price_out: float | None = None
+    recipe: Annotated[str, typer.Option("--config", help="Recipe whose model and rollout sections are used.")] = (
+        "quickstart"
+    )
+    model: Annotated[
+        str | None,
+        typer.Option("--model", "--endpoint-model", help="A run folder, a model folder, a hub id, or a name there."),
+    ] = None
+    endpoint: Annotated[str | None, typer.Option(help="Base URL of an OpenAI-compatible server, up to /v1.")] = None
+    key_env: Annotated[str | None, typer.Option(help="Environment variable with the endpoint's key.")] = None
+    temperature: Temperature = 0.7
+    in_flight: Annotated[
+        int | None, typer.Option(min=1, help="Documents at once; default: as many as the backend runs.")
+    ] = None
+    failure_budget: Annotated[
+        float,
+        typer.Option(min=0, max=1, help="Share of the documents that may come to nothing before the command stops."),
+    ] = 0.1
+    price_in: Annotated[
+        float | None, typer.Option(min=0, help="Price of a million prompt tokens, to tell the cost.")
+    ] = None
+    price_out: Annotated[float | None, typer.Option(min=0, help="Price of a million completion tokens.")] = None
+    verb: str = ""
+    """Named in errors."""
     seed: int = 0
     overrides: Sequence[str] = ()
     """Of the recipe."""
+
+    def of(self, verb: str, seed: int, overrides: Sequence[str]) -> RoomOptions:
+        """The same with what is no option of a room."""
+        return replace(self, verb=verb, seed=seed, overrides=overrides)
 
     def config(self) -> Config:
         """The recipe with the model or endpoint that is named.
@@ -128,3 +124,47 @@ class RoomOptions:
             prices=self.prices,
         ) as room:
             yield room
+
+
+ROOM = RoomOptions()
+"""Marks the place of the options in a verb's signature."""
+
+
+def with_room_options(**defaults: Any) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """A verb gets the options of a room in the place of its parameter `room`, a `RoomOptions`.
+
+    Args:
+        defaults: of options, where the verb has others.
+
+    Raises:
+        ValueError: no such option.
+    """
+    if unknown := defaults.keys() - {one.name for one in _parameters({})}:
+        raise ValueError(f"a room has no option {sorted(unknown)[0]!r}")
+
+    def taken(verb: Callable[..., None]) -> Callable[..., None]:
+        asked = _parameters(defaults)
+
+        @functools.wraps(verb)
+        def command(**given: Any) -> None:
+            room = RoomOptions(**{one.name: given.pop(one.name) for one in asked})
+            verb(**given, room=room)
+
+        own = inspect.signature(verb, eval_str=True)
+        listed = ((asked if one.name == "room" else [one]) for one in own.parameters.values())
+        # what typer reads
+        command.__signature__ = own.replace(parameters=[*chain.from_iterable(listed)])  # type: ignore[attr-defined]
+        return command
+
+    return taken
+
+
+def _parameters(defaults: dict[str, Any]) -> list[inspect.Parameter]:
+    """Of the options, with the verb's own defaults."""
+    hints = get_type_hints(RoomOptions, include_extras=True)
+    kind = inspect.Parameter.POSITIONAL_OR_KEYWORD
+    return [
+        inspect.Parameter(one.name, kind, default=defaults.get(one.name, one.default), annotation=hints[one.name])
+        for one in fields(RoomOptions)
+        if hasattr(hints[one.name], "__metadata__")
+    ]
