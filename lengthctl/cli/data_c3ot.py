@@ -144,7 +144,7 @@ def _made(
     out: Path,
 ) -> dict[str, Any]:
     from lengthctl.data_gen.compression import Compressor
-    from lengthctl.pipelines.c3ot_data import build_c3ot_data
+    from lengthctl.pipelines.c3ot_data import TITLE, build_c3ot_data
     from lengthctl.progress import Narrator
 
     own = None if counted_by is None else _tokenizer(counted_by)
@@ -152,7 +152,7 @@ def _made(
         count, unit = _counter(own)
         made = Compressor(settings.compression, check, count)
         return build_c3ot_data(rows, settings, made, out, unit=unit, command=command_line())
-    with options.opened(options.config(), out, Narrator()) as room:
+    with options.opened(options.config(), out, Narrator(), title=TITLE) as room:
         count, unit = _counter(own or room.tokenizer)
         made = Compressor(settings.compression, check, count)
         return build_c3ot_data(rows, settings, made, out, room=room, unit=unit, command=command_line())

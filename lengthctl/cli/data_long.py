@@ -79,6 +79,7 @@ def agentwrite(
     from lengthctl.decode.agentwrite_options import SMALL_MODEL, WritingOptions
     from lengthctl.decode.build import parse_control
     from lengthctl.pipelines.agentwrite_data import (
+        TITLE,
         agentwrite_documents,
         agentwrite_estimate,
         build_agentwrite_data,
@@ -107,8 +108,8 @@ def agentwrite(
         _tell_plan(documents, options, tokenizer, as_json, agentwrite_estimate)
         return
     needs = frozenset({Ability.PREFILL} if chosen.writing.prefill else ())
-    with options.opened(config, out, Narrator(), control=control, needs=needs) as opened:
-        evaluated, command = strictly_kept_out(against), command_line()
+    evaluated, command = strictly_kept_out(against), command_line()
+    with options.opened(config, out, Narrator(), title=TITLE, control=control, needs=needs) as opened:
         facts = build_agentwrite_data(prompts, chosen, opened, out, command=command, contamination=evaluated)
     finish(facts, out, as_json, push)
 
@@ -135,6 +136,7 @@ def backtranslate(
     """Long texts that exist, each under the request that a model thinks it answers."""
     from lengthctl.data_gen.back_translation import BackTranslationSettings
     from lengthctl.pipelines.back_translation import (
+        TITLE,
         LongText,
         back_translation_documents,
         build_back_translations,
@@ -157,7 +159,8 @@ def backtranslate(
         texts = islice((text for text in read if refusal_of(text.text, chosen) is None), limit)
         _tell_plan(back_translation_documents(texts, chosen), options, options.tokenizer(config), as_json)
         return
-    with options.opened(config, out, Narrator()) as opened:
+    evaluated = strictly_kept_out(against)
+    with options.opened(config, out, Narrator(), title=TITLE) as opened:
         facts = build_back_translations(
             sources[0],
             chosen,
@@ -167,7 +170,7 @@ def backtranslate(
             limit=limit,
             column=column,
             reading=reading,
-            contamination=strictly_kept_out(against),
+            contamination=evaluated,
         )
     finish(facts, out, as_json, push)
 

@@ -102,11 +102,22 @@ class RoomOptions:
         out: Path,
         narrator: Narrator,
         *,
+        title: str,
         control: str | None = None,
         needs: frozenset[Ability] = frozenset(),
         context_tokens: int | None = None,
     ) -> Iterator[Room]:
-        """The room, its answers kept in `out`; see `room_setup.opened_room`."""
+        """The room, its answers kept in `out`; see `room_setup.opened_room`.
+
+        Args:
+            title: of the data that are made; nothing is started for a folder that holds others.
+
+        Raises:
+            RunFolderError: it does.
+        """
+        from lengthctl.data_gen.dataset_folder import refuse_other_data
+
+        refuse_other_data(out, title)
         prepare_for(config.rollout.backend)
         from lengthctl.pipelines.room_setup import opened_room
         from lengthctl.rollout.backend import Sampling

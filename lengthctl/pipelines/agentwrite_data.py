@@ -36,11 +36,12 @@ from lengthctl.pipelines.target_cells import parse_cell
 from lengthctl.prompt_sources import as_messages
 from lengthctl.token_rates import expected_tokens
 
-__all__ = ["agentwrite_documents", "agentwrite_estimate", "build_agentwrite_data", "read_long_prompts"]
+__all__ = ["TITLE", "agentwrite_documents", "agentwrite_estimate", "build_agentwrite_data", "read_long_prompts"]
 
 _LINE_TOKENS = 40
 """Of a plan, about."""
-_TITLE = "Long texts by AgentWrite"
+TITLE = "Long texts by AgentWrite"
+"""Of the data."""
 _ABOUT = (
     "Conversations in TRL's prompt-completion form: the completion was planned and written part by part by a model "
     "(AgentWrite, arXiv 2408.07055), short ones in one call (`plan` is null). `target` is the length that the prompt "
@@ -224,7 +225,7 @@ def build_agentwrite_data(
             documents = agentwrite_documents(usable, settings, tokenizer)
             report = run_documents(documents, room, on_result=see, ordered=True, title="texts", total=limit)
         about = DatasetAbout(
-            _TITLE,
+            TITLE,
             _ABOUT,
             seed=settings.seed,
             command=command,

@@ -31,8 +31,17 @@ from lengthctl.pipelines.document_room import run_documents
 from lengthctl.pipelines.room import Document, Room
 from lengthctl.writing_system import language_of
 
-__all__ = ["LongText", "back_translation_documents", "build_back_translations", "read_long_texts", "refusal_of"]
+__all__ = [
+    "TITLE",
+    "LongText",
+    "back_translation_documents",
+    "build_back_translations",
+    "read_long_texts",
+    "refusal_of",
+]
 
+TITLE = "Long texts under back-translated requests"
+"""Of the data."""
 _ABOUT = (
     "Conversations in TRL's prompt-completion form: the completion is a text of the source, the prompt a request that "
     "a model wrote for it. `attempts` tells how many requests were written, `is_verified` whether the model said that "
@@ -187,7 +196,7 @@ def build_back_translations(
             report = run_documents(documents, room, on_result=see, ordered=True, title="texts", total=limit)
         measured.update(report.totals())
         about = DatasetAbout(
-            "Long texts under back-translated requests",
+            TITLE,
             _ABOUT,
             seed=room.seed,
             command=command,

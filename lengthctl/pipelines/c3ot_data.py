@@ -31,11 +31,13 @@ from lengthctl.errors import DataError
 from lengthctl.pipelines.document_room import run_documents
 from lengthctl.pipelines.room import Document, Room
 
-__all__ = ["C3oTSettings", "ReasonedSources", "build_c3ot_data", "c3ot_documents"]
+__all__ = ["TITLE", "C3oTSettings", "ReasonedSources", "build_c3ot_data", "c3ot_documents"]
 
 REJECTED = "rejected.jsonl"
 """Beside the data: a line for each row without a short form, or with versions of it that were not taken."""
 
+TITLE = "Long and short reasoning under conditions"
+"""Of the data."""
 _ABOUT = (
     "Conversations in TRL's prompt-completion form that reason before they answer. `condition` says whether a row's "
     "reasoning is the long one of the source or a short form of it, `reasoning_length` and `long_length` how long the "
@@ -158,7 +160,7 @@ def build_c3ot_data(
     drops = Drops()
     made = _Making(sources, settings, compressor, RowLengths(compressor.count, unit), room, drops, measured)
     about = DatasetAbout(
-        "Long and short reasoning under conditions",
+        TITLE,
         _ABOUT,
         seed=settings.seed,
         command=command,

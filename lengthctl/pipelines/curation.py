@@ -24,7 +24,7 @@ from typing import Any
 from lengthctl import __version__
 from lengthctl.data_gen.curate_measure import CurateMeasure, curated_row, fingerprints_of, quality_of
 from lengthctl.data_gen.curate_settings import CurationSettings
-from lengthctl.data_gen.dataset_folder import DatasetAbout, Drops, write_dataset
+from lengthctl.data_gen.dataset_folder import DatasetAbout, Drops, refuse_other_data, write_dataset
 from lengthctl.data_gen.decisions import Decisions, json_line
 from lengthctl.data_gen.decontamination import Contamination
 from lengthctl.data_gen.filters import DropReason
@@ -42,6 +42,7 @@ __all__ = ["CurationSettings", "curate", "curate_rows"]
 
 _BATCH = 128
 """Texts that a judge is asked about at once."""
+_TITLE = "Curated long texts"
 _ABOUT = (
     "Conversations in TRL's prompt-completion form, chosen from the sources: `target` is the length that the prompt "
     "states, `length` what the completion has of it, `words` its length in words (an ideograph counts one), `quality` "
@@ -115,13 +116,14 @@ def curate_rows(
 
     Raises:
         DataError: a source cannot be read, or no row is left.
-        RunFolderError: `out` has decisions of other settings, or the sources changed.
+        RunFolderError: `out` has other data, or decisions of other settings, or the sources changed.
         EndpointError, EngineError, FailureBudgetError: the judge is gone; verdicts so far are in its cache.
         ValueError: two sources of one name.
     """
     names = [source.source for source in sources]
     if len(set(names)) != len(names):
         raise ValueError(f"two sources have the same name: {', '.join(names)}")
+    refuse_other_data(out, _TITLE)  # before the rows are measured and graded
     requests = NearDuplicates(threshold=settings.near_requests or 1.0, seed=settings.seed)
     texts = NearDuplicates(threshold=settings.near_texts or 1.0, seed=settings.seed)
     measure = CurateMeasure(settings, requests, texts, contamination, tokenizer)
@@ -130,7 +132,7 @@ def curate_rows(
     grades = {} if judge is None else build.graded(judge)
     build.choose(grades if judge is not None else None)
     about = DatasetAbout(
-        "Curated long texts",
+        _TITLE,
         _ABOUT,
         seed=settings.seed,
         command=command,

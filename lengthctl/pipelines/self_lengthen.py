@@ -15,7 +15,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from lengthctl.data_gen.dataset_folder import DatasetAbout, Drops, write_dataset
+from lengthctl.data_gen.dataset_folder import DatasetAbout, Drops, refuse_other_data, write_dataset
 from lengthctl.data_gen.self_lengthen import first_response
 from lengthctl.data_gen.self_lengthen_data import Lengthened, final_rows
 from lengthctl.data_gen.self_lengthen_seeds import SeedInstruction, split_probe
@@ -86,9 +86,10 @@ def run_self_lengthen(
 
     Raises:
         DataError: too few instructions, or a round's texts all failed.
-        RunFolderError: the folder was begun with other settings, model or instructions.
+        RunFolderError: the folder holds other data, or was begun with other settings, model or instructions.
         FailureBudgetError, EngineError, EndpointError: the backend failed; what is done is kept.
     """
+    refuse_other_data(out, _TITLE)  # before the first round
     clean = [seed for seed in seeds if contamination is None or not contamination.hit(seed.text)]
     trained, probe = split_probe(clean, settings.probe, seed=settings.seed)
     _begin(out, settings, model, seeds)

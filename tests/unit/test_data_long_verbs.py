@@ -17,7 +17,7 @@ import lengthctl.cli.data_long
 import lengthctl.cli.data_self
 import lengthctl.cli.data_sets  # noqa: F401  # adds the verbs
 from lengthctl.cli import app
-from lengthctl.errors import ConfigError, DataError, FailureBudgetError
+from lengthctl.errors import ConfigError, DataError, FailureBudgetError, RunFolderError
 from lengthctl.length import Target, count_length
 from lengthctl.rollout.backend import Request, Sampling
 from lengthctl.scoring import s_l
@@ -120,6 +120,25 @@ def test_a_source_that_is_gone_is_told_before_anything_starts(tmp_path: Path) ->
             out = run("data", verb, *gone)
             assert isinstance(out.exception, DataError), verb
             assert "gone.jsonl" in str(out.exception)
+
+
+@pytest.mark.parametrize("verb", ["backtranslate", "agentwrite"])
+def test_what_would_be_refused_at_the_end_is_refused_before_anything_is_paid(tmp_path: Path, verb: str) -> None:
+    source = write(tmp_path / "in.jsonl", [{"prompt": f"On {t}.", "completion": prose(t, 240)} for t in TOPICS])
+    other = tmp_path / "other"
+    assert run("data", "mix", source, "--ratio", "0", "--out", str(other)).exit_code == 0
+    files = sorted(other.iterdir())
+    with FlakyServer([REQUEST]) as server:
+        command = ["data", verb, source, "--endpoint", server.url, "--model", "m"]
+        into_other = run(*command, "--out", str(other))
+        kept_out = run(*command, "--out", str(tmp_path / "o"), "--against", str(tmp_path / "gone.jsonl"))
+        assert server.bodies == []
+    assert isinstance(into_other.exception, RunFolderError)
+    assert "data of another kind" in str(into_other.exception)
+    assert sorted(other.iterdir()) == files
+    assert isinstance(kept_out.exception, DataError)
+    assert "gone.jsonl" in str(kept_out.exception)
+    assert not (tmp_path / "o").exists()
 
 
 class WriterServer(FlakyServer):

@@ -248,6 +248,15 @@ def test_decisions_of_other_settings_are_refused_and_those_of_the_choice_are_not
         made(tmp_path, content[::-1])
 
 
+def test_a_folder_of_other_data_is_left_as_it_is(tmp_path: Path) -> None:
+    (tmp_path / "out").mkdir()
+    stats = tmp_path / "out" / "stats.json"
+    stats.write_text('{"title": "Something else"}')
+    with pytest.raises(RunFolderError, match="another kind"):
+        made(tmp_path, rows(4))
+    assert [*(tmp_path / "out").iterdir()] == [stats]
+
+
 def test_no_row_is_left(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="unfinished 1"):
         made(tmp_path, [FAULTS["unfinished"]])

@@ -149,6 +149,14 @@ def test_a_finished_folder_is_read_and_more_rounds_may_follow(tmp_path: Path) ->
         lengthen(tmp_path, models, replace(SETTINGS, rounds=2))
 
 
+def test_a_folder_of_other_data_is_left_as_it_is(tmp_path: Path) -> None:
+    stats, models = tmp_path / "stats.json", ScriptedModels()
+    stats.write_text('{"title": "Something else"}')
+    with pytest.raises(RunFolderError, match="another kind"):
+        lengthen(tmp_path, models)
+    assert ([*tmp_path.iterdir()], models.opened_models) == ([stats], [])
+
+
 def test_a_round_without_growth_is_the_last(tmp_path: Path) -> None:
     models = ScriptedModels()  # learns nothing about the prompts that are kept out
     result = lengthen(tmp_path, models)
