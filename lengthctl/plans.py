@@ -42,6 +42,8 @@ class PlanFault(StrEnum):
     """It has more steps than are allowed."""
     REPEATED_POINT = "repeated_point"
     """Two steps have the same main point, but for case."""
+    COPIED = "copied"
+    """It is that of the example which the model was shown."""
 
 
 class PlanError(ValueError):

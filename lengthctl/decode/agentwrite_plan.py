@@ -8,7 +8,6 @@ from typing import Literal
 from lengthctl.decode.agentwrite_context import words_of
 from lengthctl.decode.agentwrite_options import WritingOptions
 from lengthctl.decode.agentwrite_outline import outline_points
-from lengthctl.decode.agentwrite_prompts import EXAMPLE_POINTS
 from lengthctl.decode.agentwrite_scene import Scene
 from lengthctl.decode.calls import raise_for_error
 from lengthctl.decode.flow import Answer, Call, Flow, FlowFailedError, Setback
@@ -51,16 +50,17 @@ def planned(scene: Scene) -> Flow[MadePlan]:
     """
     options = scene.options
     fallback: Plan | None = None
-    refusals, why = 0, ""
+    refusals, why, shows_example = 0, "", options.brief
     attempts = min(options.plan_attempts, _OUTLINE_AFTER) if options.outline else options.plan_attempts
     for attempt in range(attempts):
-        (answer,) = yield [_plan_call(scene, attempt)]
+        (answer,) = yield [_plan_call(scene, attempt, shows_example)]
         raise_for_error([answer])
         try:
-            plan = _read(scene, answer)
+            plan = _read(scene, answer, shows_example)
         except PlanError as error:
             refusals += is_refusal(answer.text)
             why = str(error)
+            shows_example = shows_example and error.fault is not PlanFault.COPIED  # it would be copied again
             continue
         fitted = fit_plan(plan, floor=scene.floor, ceiling=scene.ceiling, max_steps=options.max_parts)
         if fitted.steps == plan.steps:
@@ -74,9 +74,9 @@ def planned(scene: Scene) -> Flow[MadePlan]:
     raise FlowFailedError(Setback.REFUSED if refusals == attempts else Setback.PLAN_UNREADABLE, why)
 
 
-def _plan_call(scene: Scene, attempt: int) -> Call:
+def _plan_call(scene: Scene, attempt: int, shows_example: bool) -> Call:
     parts = None if scene.total is None else usual_parts(scene, scene.total)
-    text = scene.wording.plan(scene.total, parts, scene.floor, scene.ceiling)
+    text = scene.wording.plan(scene.total, parts, scene.floor, scene.ceiling, shows_example=shows_example)
     prefill = scene.wording.opening if scene.options.prefill else ""
     limit = plan_limit(scene.options, scene.asked.target, scene.request)
     return Call(f"plan/{attempt}", scene.saying(text), limit, prefill=prefill)
@@ -87,14 +87,14 @@ def usual_parts(scene: Scene, total: int) -> int:
     return min(max(1, round(2 * total / (scene.floor + scene.ceiling))), scene.options.max_parts)
 
 
-def _read(scene: Scene, answer: Answer) -> Plan:
+def _read(scene: Scene, answer: Answer, shows_example: bool) -> Plan:
     opening = scene.wording.opening if scene.options.prefill else ""
     is_cut = answer.finish is FinishReason.LIMIT
     # a small model that falls into a loop has said something before
     keeps_first = scene.options.outline
     plan = parse_plan(opening + answer.text, max_steps=scene.options.max_parts, is_cut=is_cut, keeps_first=keeps_first)
-    if any(step.point.casefold() in EXAMPLE_POINTS for step in plan.steps):
-        raise PlanError(PlanFault.NO_STEPS, "a copy of the example")
+    if shows_example and scene.wording.copies_example(step.point for step in plan.steps):
+        raise PlanError(PlanFault.COPIED)
     return scale_plan(plan, scene.total, floor=scene.floor, ceiling=scene.ceiling)
 
 

@@ -4,7 +4,8 @@ requests, and for other languages English that asks for the request's. The words
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import re
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Literal
@@ -14,12 +15,13 @@ from lengthctl.plans import PlanStep
 from lengthctl.prompts import name_unit
 from lengthctl.writing_system import language_of, wording_language, writing_system
 
-__all__ = ["EXAMPLE_POINTS", "Wording"]
+__all__ = ["Wording"]
 
-EXAMPLE_POINTS = frozenset(
+_EXAMPLE_POINTS = frozenset(
     {"how the old mill was found", "who had lived in it", "老磨坊是怎样被发现的", "谁在里面住过"}
 )
-"""Main points of the brief prompt's example: a plan that holds one is a copy of it."""
+"""Main points of the brief prompt's example."""
+_EXAMPLE_SUBJECT = re.compile(r"\bmills?\b|磨坊", re.IGNORECASE)
 
 _COUNT_LABELS = {Unit.CHARACTERS: "Character Count", Unit.SENTENCES: "Sentence Count", Unit.TOKENS: "Token Count"}
 _HAN_UNITS = {Unit.SENTENCES: "句", Unit.TOKENS: "个词元"}
@@ -67,14 +69,18 @@ _BRIEF_PLAN = {
     "en": """\
 {request}
 
-Do not answer yet. First make an outline of your answer: {parts}{sum}. Write one line for each paragraph. For a \
-story about a mill the lines would be:
-Paragraph 1 - Main Point: How the old mill was found - {label}: {each} {unit}
-Paragraph 2 - Main Point: Who had lived in it - {label}: {each} {unit}{language}""",
+Do not answer yet. First make an outline of your answer: {parts}{sum}. Write one line for each paragraph.\
+{example}{language}""",
     "zh": """\
 {request}
 
-先不要回答，先列出提纲：{parts}{sum}。每段写一行。如果是一个关于磨坊的故事，就这样写：
+先不要回答，先列出提纲：{parts}{sum}。每段写一行。{example}""",
+}
+_EXAMPLE = {
+    "en": """ For a story about a mill the lines would be:
+Paragraph 1 - Main Point: How the old mill was found - {label}: {each} {unit}
+Paragraph 2 - Main Point: Who had lived in it - {label}: {each} {unit}""",
+    "zh": """如果是一个关于磨坊的故事，就这样写：
 段落1 - 主要内容：老磨坊是怎样被发现的 - 字数：{each}{unit}
 段落2 - 主要内容：谁在里面住过 - 字数：{each}{unit}""",
 }
@@ -169,7 +175,17 @@ class Wording:
         """First words of a plan."""
         return _OPENING[self.language]
 
-    def plan(self, total: int | None, parts: int | None, floor: int, ceiling: int) -> str:
+    def copies_example(self, points: Iterable[str]) -> bool:
+        """One of a plan's main points is the brief prompt's example's, or about its subject, which the request does not
+        name."""
+        is_named = _EXAMPLE_SUBJECT.search(self.request) is not None
+        return any(
+            point.casefold() in _EXAMPLE_POINTS or (not is_named and _EXAMPLE_SUBJECT.search(point)) for point in points
+        )
+
+    def plan(
+        self, total: int | None, parts: int | None, floor: int, ceiling: int, *, shows_example: bool = True
+    ) -> str:
         """Ask for the plan.
 
         Args:
@@ -177,11 +193,13 @@ class Wording:
             parts: about so many steps; None without a total.
             floor: least length of a step.
             ceiling: its greatest.
+            shows_example: the brief prompt has one; small models follow the form by it, or copy it.
         """
         template, sums = (_BRIEF_PLAN, _BRIEF_SUM) if self.is_brief else (_PLAN, _SUM)
         told = self._parts(parts)
         tail = sums[self.language].format(total=total, unit=self._unit(total or 2), parts=told) if total else ""
         each = total // parts if total and parts else (floor + ceiling) // 2
+        shown = _EXAMPLE[self.language].format(label=self._label, each=each, unit=self._unit(2))
         return template[self.language].format(
             request=self.request,
             floor=floor,
@@ -190,7 +208,7 @@ class Wording:
             label=self._label,
             sum=tail,
             parts=told,
-            each=each,
+            example=shown if shows_example else "",
             language=self._language,
         )
 

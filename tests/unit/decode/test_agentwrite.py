@@ -21,6 +21,7 @@ from lengthctl.scoring import s_l
 
 PLAN = "Paragraph 1 - Main Point: Rise - Word Count: 300 words\nParagraph 2 - Main Point: Fall - Word Count: 700 words"
 THOUSAND = Target(1000)
+SMALL = {name: getattr(SMALL_MODEL, name) for name in WritingOptions.__dataclass_fields__}
 ASK = ({"role": "user", "content": "Write about an empire."},)
 
 
@@ -249,10 +250,10 @@ def test_a_plan_whose_steps_are_too_long_is_asked_for_again_then_divided() -> No
 
 
 def test_after_two_plans_a_small_model_gets_an_outline() -> None:
-    options = {name: getattr(SMALL_MODEL, name) for name in WritingOptions.__dataclass_fields__}
     example = " How the old mill was found - Word Count: 150 words\nParagraph 2 - Main Point: Who had lived in it"
-    run = Run(lambda call: example if "plan" in call.name else prose(length_of(call), call.name))
-    found = run(Target(500), **options)
+    plans = {"plan/0": example, "plan/1": " I am glad to help\nyou with it."}
+    run = Run(lambda call: plans.get(call.name) or prose(length_of(call), call.name))
+    found = run(Target(500), **SMALL)
     assert run.names[:2] == [["plan/0"], ["plan/1"]]
     assert run.rounds[0][0].prefill == "Paragraph 1 - Main Point:"
     assert found.made is not None
@@ -261,6 +262,35 @@ def test_after_two_plans_a_small_model_gets_an_outline() -> None:
     assert len(points) == len(set(points)) == 4
     assert all("an empire" in point for point in points)
     assert count_length(found.text) == 500
+
+
+COPIES = [
+    " How the old mill was found - Word Count: 150 words\nParagraph 2 - Main Point: Who had lived in it",
+    " The old mill was found by a group of people.\n\nParagraph 2 - Main Point: They brought their belongings.",
+    " A start.\nParagraph 2 - Main Point: The story of the mill's past is a tale of resilience.",
+]
+"""First plans of SmolLM2-135M for texts about gardens, bicycles and the like, in short."""
+
+
+@pytest.mark.parametrize("copy", COPIES)
+def test_a_plan_that_copies_the_example_is_asked_for_again_without_it(copy: str) -> None:
+    own = " The rise\nParagraph 2 - Main Point: The height\nParagraph 3 - Main Point: The fall"
+    plans = {"plan/0": copy, "plan/1": own}
+    run = Run(lambda call: plans.get(call.name) or prose(length_of(call), call.name))
+    found = run(Target(360), **SMALL)
+    asked = [run.rounds[n][0].messages[-1]["content"] for n in (0, 1)]
+    assert ["mill" in text for text in asked] == [True, False]
+    assert found.made is not None
+    assert (found.made.origin, found.made.attempts) == ("model", 2)
+    assert [step.point for step in found.made.plan.steps] == ["The rise", "The height", "The fall"]
+
+
+def test_a_text_about_a_mill_may_have_a_plan_about_one() -> None:
+    plan = " The mill is built\nParagraph 2 - Main Point: The mill burns\nParagraph 3 - Main Point: What is left of it"
+    run = Run(lambda call: plan if call.name == "plan/0" else prose(length_of(call), call.name))
+    found = run(Target(360), ({"role": "user", "content": "Tell the story of a mill."},), **SMALL)
+    assert found.made is not None
+    assert (found.made.origin, found.made.attempts) == ("model", 1)
 
 
 @pytest.mark.parametrize("factor", [0.35, 0.6, 1.0, 2.2])
