@@ -19,11 +19,11 @@ from lengthctl.cli.data_results import (
     Sources,
     Split,
     Subset,
+    check_sources,
     command_line,
     finish,
     kept_out,
     reading_of,
-    refuse_twice,
 )
 from lengthctl.cli.room_options import ROOM, DryRun, RoomOptions, with_room_options
 from lengthctl.cli.settings import changed, split_words
@@ -80,7 +80,7 @@ def c3ot(
     from lengthctl.pipelines.c3ot_data import C3oTSettings, ReasonedSources
 
     sources, settings, overrides = split_words(words)
-    refuse_twice(_VERB, sources)
+    check_sources(_VERB, sources, out)
     chosen = changed(C3oTSettings(_ablation(ablation), seed=seed), settings, _VERB)
     given = {"--model": room.model, "--endpoint": room.endpoint, "--key-env": room.key_env}
     _check_compressor(compressor, chosen, given, overrides)

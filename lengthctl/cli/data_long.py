@@ -21,10 +21,10 @@ from lengthctl.cli.data_results import (
     Sources,
     Split,
     Subset,
+    check_sources,
     command_line,
     finish,
     reading_of,
-    refuse_twice,
     strictly_kept_out,
 )
 from lengthctl.cli.room_options import ROOM, DryRun, RoomOptions, with_room_options
@@ -89,7 +89,7 @@ def agentwrite(
     from lengthctl.rollout.backend import Ability
 
     sources, settings, overrides = split_words(words)
-    refuse_twice("data agentwrite", sources)
+    check_sources("data agentwrite", sources, out)
     base = AgentWriteSettings(SMALL_MODEL if small else WritingOptions(), seed=seed)
     chosen = changed(base, settings, "data agentwrite")
     if control is not None:
@@ -146,7 +146,7 @@ def backtranslate(
     from lengthctl.progress import Narrator
 
     sources, settings, overrides = split_words(words)
-    refuse_twice("data backtranslate", sources)
+    check_sources("data backtranslate", sources, out)
     if len(sources) > 1:
         raise ConfigError("data backtranslate", [Problem("SOURCE", "one at a time")], "Run it for each, then mix")
     chosen = changed(BackTranslationSettings(), settings, "data backtranslate")

@@ -28,11 +28,11 @@ __all__ = [
     "Sources",
     "Split",
     "Subset",
+    "check_sources",
     "command_line",
     "finish",
     "kept_out",
     "reading_of",
-    "refuse_twice",
     "strictly_kept_out",
     "tell",
 ]
@@ -91,8 +91,8 @@ def _evaluation_prompts(against: Sequence[str] | None) -> list[str]:
     return texts
 
 
-def refuse_twice(verb: str, sources: Sequence[str]) -> None:
-    """A source named twice would count its rows as duplicates of themselves.
+def check_sources(verb: str, sources: Sequence[str], out: Path) -> None:
+    """A source named twice would count its rows as duplicates of themselves; one where the result goes would be lost.
 
     Raises:
         ConfigError: there is one, or no source at all.
@@ -101,6 +101,10 @@ def refuse_twice(verb: str, sources: Sequence[str]) -> None:
         raise ConfigError(verb, [Problem("SOURCE", "is missing")], "Name a file or a hub id")
     if twice := sorted({source for source in sources if sources.count(source) > 1}):
         raise ConfigError(verb, [Problem("SOURCE", f"{twice[0]} is named twice")])
+    place = out.resolve()
+    written = {place, place / "train.jsonl", place / "train.parquet"}
+    if own := next((source for source in sources if Path(source).resolve() in written), None):
+        raise ConfigError(verb, [Problem("--out", f"the result would take the place of {own}")], "Name another folder")
 
 
 def reading_of(

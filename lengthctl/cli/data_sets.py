@@ -20,10 +20,10 @@ from lengthctl.cli.data_results import (
     Sources,
     Split,
     Subset,
+    check_sources,
     command_line,
     finish,
     reading_of,
-    refuse_twice,
     strictly_kept_out,
 )
 from lengthctl.cli.settings import changed, split_words
@@ -68,7 +68,7 @@ def constrain(
     from lengthctl.progress import Narrator
 
     sources, settings, overrides = split_words(words)
-    refuse_twice("data constrain", sources)
+    check_sources("data constrain", sources, out)
     _refuse_overrides("data constrain", overrides)
     chosen = changed(ConstraintSettings(seed=seed), settings, "data constrain")
     if units:
@@ -127,7 +127,7 @@ def curate(
     from lengthctl.progress import Narrator
 
     sources, settings, overrides = split_words(words)
-    refuse_twice("data curate", sources)
+    check_sources("data curate", sources, out)
     _refuse_overrides("data curate", overrides)
     given = [f"lengths={lengths}", *([] if size is None else [f"size={size}"]), *settings]
     chosen = changed(CurationSettings(seed=seed), given, "data curate")
@@ -168,7 +168,7 @@ def mix(
     from lengthctl.data_gen.mixing import MixSettings, mix_data
     from lengthctl.progress import Narrator
 
-    refuse_twice("data mix", [*long, *(general or ())])
+    check_sources("data mix", [*long, *(general or ())], out)
     if not general and ratio > 0:
         problem = Problem("--general", "is missing: what the long texts are mixed with")
         raise ConfigError("data mix", [problem], "Name general rows, or give --ratio 0")

@@ -7,7 +7,6 @@ command repeats no finished call. The same rows and answers give the same data, 
 from __future__ import annotations
 
 import json
-import os
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
@@ -194,7 +193,7 @@ class _Making:
 
     def rows(self, out: Path) -> Iterator[dict[str, Any]]:
         """All of them; `measured` and `drops` are filled before the first."""
-        aside = out / f".c3ot-{os.getpid()}.part"
+        aside = out / ".c3ot.part"
         try:
             with aside.open("wb") as file, replaced_file(out / REJECTED) as rejected:
                 self.make(file, rejected)

@@ -89,6 +89,18 @@ def test_options_that_do_not_go_together(tmp_path: Path, options: list[str], mes
     assert not (tmp_path / "o").exists()
 
 
+@pytest.mark.parametrize("named", ["train.jsonl", "../data", "."])
+def test_a_source_is_not_overwritten_by_its_result(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, named: str) -> None:
+    (tmp_path / "data").mkdir()
+    source(tmp_path / "data" / "train.jsonl")
+    kept = (tmp_path / "data" / "train.jsonl").read_bytes()
+    monkeypatch.chdir(tmp_path / "data")
+    out = run("data", "c3ot", named, "--compressor", "equations", "--out", ".")
+    assert isinstance(out.exception, ConfigError)
+    assert f"the result would take the place of {named}" in str(out.exception)
+    assert (tmp_path / "data" / "train.jsonl").read_bytes() == kept
+
+
 @pytest.mark.parametrize(
     ("completion", "reason"),
     [
