@@ -7,10 +7,10 @@ same however many samples it has. Quantiles and the means over correct or wrong 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
-from lengthctl.checking import Status
+from lengthctl.evaluate.attempts import MEASURES, Attempt
 from lengthctl.evaluate.bootstrap import interval, resampled
 from lengthctl.evaluate.metrics import Metric
 from lengthctl.evaluate.tradeoff import (
@@ -27,8 +27,6 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 __all__ = [
-    "MEASURES",
-    "Attempt",
     "compare_attempts",
     "curve_point",
     "paired_draws",
@@ -38,49 +36,6 @@ __all__ = [
 
 _QUANTILES = {"median_total_tokens": 0.5, "p90_total_tokens": 0.9, "p99_total_tokens": 0.99}
 _DRAWS_AT_ONCE = 100
-
-
-@dataclass(frozen=True)
-class Attempt:
-    """One completion of a problem, checked. Lengths in tokens as `count_reasoning_tokens` counts them; `is_truncated`
-    says that the limit ended it: then it is not correct, whatever its status."""
-
-    problem_id: str
-    sample: int
-    status: Status
-    reasoning_tokens: int
-    answer_tokens: int
-    total_tokens: int
-    is_truncated: bool
-    difficulty: float | None = None
-
-    @property
-    def is_correct(self) -> bool:
-        """Solved: ended by the model, with an answer that is right."""
-        return self.status is Status.CORRECT and not self.is_truncated
-
-    def to_row(self) -> dict[str, Any]:
-        """A JSON object; `parse` reads it back."""
-        return {**asdict(self), "status": str(self.status)}
-
-    @classmethod
-    def parse(cls, row: Mapping[str, Any]) -> Attempt:
-        """From a record; fields that are not ours are passed over."""
-        fields = {key: row[key] for key in cls.__dataclass_fields__ if key in row and key != "status"}
-        return cls(status=Status(row["status"]), **fields)
-
-
-MEASURES: Mapping[str, Callable[[Attempt], float]] = {
-    "accuracy": lambda a: float(a.is_correct),
-    "no_answer": lambda a: float(a.status is Status.NO_ANSWER),
-    "check_timeout": lambda a: float(a.status is Status.TIMEOUT),
-    "check_error": lambda a: float(a.status is Status.ERROR),
-    "truncation": lambda a: float(a.is_truncated),
-    "mean_total_tokens": lambda a: float(a.total_tokens),
-    "mean_reasoning_tokens": lambda a: float(a.reasoning_tokens),
-    "mean_answer_tokens": lambda a: float(a.answer_tokens),
-}
-"""What is measured of one attempt; a metric is the mean over problems of its mean over samples."""
 
 
 def summarise_attempts(attempts: Sequence[Attempt], seed: int, ks: Sequence[int] = (1,)) -> dict[str, Any]:

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from lengthctl.errors import ConfigError, Problem
+from lengthctl.evaluate.attempts import MEASURES as OF_ATTEMPTS
 from lengthctl.evaluate.metrics import FRACTIONS, MEASURES
-from lengthctl.evaluate.reasoning import MEASURES as OF_ATTEMPTS
 from lengthctl.registry import did_you_mean
 
 __all__ = ["EXIT_CODE", "Bound", "bounded_metrics", "broken_bounds", "parse_bounds"]

@@ -11,7 +11,7 @@ from lengthctl.checking import AnswerChecker, Status
 from lengthctl.decode.control import Context, Control, Outcome, Task
 from lengthctl.decode.run import check_abilities
 from lengthctl.errors import DataError
-from lengthctl.evaluate.reasoning import Attempt
+from lengthctl.evaluate.attempts import Attempt
 from lengthctl.models import LoadedTokenizer
 from lengthctl.pipelines.drawing import draw_tasks
 from lengthctl.pipelines.journal import Journal, digest, source_identity

@@ -7,7 +7,8 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from lengthctl.evaluate.reasoning import Attempt, compare_attempts, summarise_attempts, tokens_at_equal_accuracy
+from lengthctl.evaluate.attempts import Attempt
+from lengthctl.evaluate.reasoning import compare_attempts, summarise_attempts, tokens_at_equal_accuracy
 from lengthctl.pipelines.problem_bench import Answered
 
 __all__ = ["compare_answers", "problem_summary", "summarise_answers"]

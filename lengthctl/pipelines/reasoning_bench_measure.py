@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lengthctl.decode.control import Control, Task
+from lengthctl.evaluate.attempts import Attempt
 from lengthctl.evaluate.cost import Drawn
-from lengthctl.evaluate.reasoning import Attempt
 from lengthctl.models import LoadedTokenizer, load_tokenizer
 from lengthctl.pipelines.drawing import conversation_tokens
 from lengthctl.pipelines.evaluation import seeded, send_adapter

@@ -8,10 +8,11 @@ from dataclasses import asdict, dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from lengthctl.config.bench import BASE_NAME
+from lengthctl.evaluate.attempts import Attempt
 from lengthctl.evaluate.bootstrap import interval, resampled
 from lengthctl.evaluate.cost import Drawn, token_cost
 from lengthctl.evaluate.metrics import Metric
-from lengthctl.evaluate.reasoning import Attempt, paired_draws
+from lengthctl.evaluate.reasoning import paired_draws
 from lengthctl.pipelines.problem_bench import Answered
 from lengthctl.pipelines.problem_results import compare_answers, problem_summary
 from lengthctl.pipelines.reasoning_bench_measure import Measured

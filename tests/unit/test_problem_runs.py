@@ -18,8 +18,8 @@ from lengthctl.checking import Status
 from lengthctl.cli import app
 from lengthctl.config import Config, ModelConfig, PromptsConfig, RewardSpec
 from lengthctl.config.sections import EvaluateConfig
+from lengthctl.evaluate.attempts import Attempt
 from lengthctl.evaluate.card import model_card
-from lengthctl.evaluate.reasoning import Attempt
 from lengthctl.evaluate.report import write_report
 from lengthctl.evaluate.summary import summary_rows
 from lengthctl.levels import LEVELS

@@ -13,9 +13,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lengthctl.checking import Status
+from lengthctl.evaluate.attempts import Attempt
 from lengthctl.evaluate.bootstrap import interval
 from lengthctl.evaluate.reasoning import (
-    Attempt,
     compare_attempts,
     curve_point,
     paired_draws,

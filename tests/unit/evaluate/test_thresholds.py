@@ -8,9 +8,9 @@ import pytest
 
 from lengthctl.checking import Status
 from lengthctl.errors import ConfigError
+from lengthctl.evaluate.attempts import MEASURES as OF_ATTEMPTS
+from lengthctl.evaluate.attempts import Attempt
 from lengthctl.evaluate.metrics import FRACTIONS, MEASURES, summarise
-from lengthctl.evaluate.reasoning import MEASURES as OF_ATTEMPTS
-from lengthctl.evaluate.reasoning import Attempt
 from lengthctl.evaluate.thresholds import Bound, bounded_metrics, broken_bounds, parse_bounds
 from lengthctl.length import Target
 from lengthctl.pipelines.problem_bench import Answered

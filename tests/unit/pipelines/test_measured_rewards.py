@@ -11,7 +11,7 @@ import pytest
 
 from lengthctl.checking import Status
 from lengthctl.config import Config, RewardSpec
-from lengthctl.evaluate.reasoning import Attempt
+from lengthctl.evaluate.attempts import Attempt
 from lengthctl.pipelines.measured_rewards import settle_rewards
 from lengthctl.pipelines.problem_bench import Answered
 

@@ -15,7 +15,7 @@ from two_method_bench import plan
 from lengthctl.checking import Status
 from lengthctl.evaluate.bench_sections import bench_verdict
 from lengthctl.evaluate.cost import Drawn
-from lengthctl.evaluate.reasoning import Attempt
+from lengthctl.evaluate.attempts import Attempt
 from lengthctl.pipelines.problem_bench import Answered
 from lengthctl.pipelines.reasoning_bench_measure import Measured
 from lengthctl.pipelines.reasoning_bench_results import BenchFound, bench_results
