@@ -27,7 +27,7 @@ from lengthctl.data_gen.judge_files import (
 )
 from lengthctl.data_gen.judge_pairs import Preference, is_right, parse_preference, sft_row
 from lengthctl.data_gen.known_truth import PairMaker, Truth
-from lengthctl.errors import ConfigError, DataError, Problem
+from lengthctl.errors import DataError
 from lengthctl.evaluate.judge import Judge
 from lengthctl.evaluate.judge_items import PairItem
 from lengthctl.judging_pairs import PairForm, Place
@@ -56,18 +56,14 @@ def opened_writer(config: Config | None, out: Path, say: Callable[[str], None]) 
     if config is None:
         yield None
         return
+    from lengthctl.pipelines.judge_opening import cached_judging
     from lengthctl.pipelines.pair_judging import opened_pair_judge
-    from lengthctl.rollout.cluster import disconnect
 
-    if config.judge is None:
-        raise ConfigError("data judge", [Problem("judge", "is needed: who writes the verdicts")])
-    cache = config.judge.cache or str(out / "verdicts.jsonl")
-    config = config.model_copy(update={"judge": config.judge.model_copy(update={"cache": cache})})
-    try:
-        with opened_pair_judge(config, longest_tokens=_LONGEST_PAIR, say=say) as judge:
-            yield judge
-    finally:
-        disconnect()
+    with (
+        cached_judging(config, out / "verdicts.jsonl", "writes the verdicts") as own,
+        opened_pair_judge(own, longest_tokens=_LONGEST_PAIR, say=say) as judge,
+    ):
+        yield judge
 
 
 def build_known_data(

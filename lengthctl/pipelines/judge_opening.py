@@ -5,8 +5,10 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
+from lengthctl.errors import ConfigError, Problem
 from lengthctl.evaluate.judge import Judge, judge_context, judge_source
 from lengthctl.evaluate.judge_items import Form, Item
 from lengthctl.models import load_tokenizer
@@ -16,9 +18,33 @@ from lengthctl.rollout.pool import RolloutPool
 if TYPE_CHECKING:
     from lengthctl.config import Config
 
-__all__ = ["opened_judges"]
+__all__ = ["cached_judging", "opened_judges"]
 
 Asked = TypeVar("Asked", bound=Form)
+
+
+@contextmanager
+def cached_judging(config: Config, cache: Path, what: str) -> Iterator[Config]:
+    """A config whose judge keeps its verdicts in `cache`, unless it names a file of its own; Ray is left behind the
+    block, in which the judge is to be opened.
+
+    Args:
+        config: with a judge.
+        cache: the file.
+        what: the judge does, for the error.
+
+    Raises:
+        ConfigError: the config has no judge.
+    """
+    from lengthctl.rollout.cluster import disconnect
+
+    if config.judge is None:
+        raise ConfigError("judge", [Problem("judge", f"is needed: who {what}")], "Name a recipe with a judge")
+    settings = config.judge.model_copy(update={"cache": config.judge.cache or str(cache)})
+    try:
+        yield config.model_copy(update={"judge": settings})
+    finally:
+        disconnect()
 
 
 @contextmanager

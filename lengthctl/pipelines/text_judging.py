@@ -9,11 +9,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from lengthctl.data_gen.preference_texts import Text
-from lengthctl.errors import ConfigError, Problem
 from lengthctl.evaluate.judge import Judge
 from lengthctl.evaluate.judge_items import JudgeItem
 from lengthctl.judging import LONGBENCH_WRITE, Rubric
-from lengthctl.pipelines.judge_opening import opened_judges
+from lengthctl.pipelines.judge_opening import cached_judging, opened_judges
 
 if TYPE_CHECKING:
     from lengthctl.config import Config
@@ -46,18 +45,12 @@ def opened_text_judge(
         ConfigError: the config has no judge.
         EngineError, EndpointError: it cannot be started.
     """
-    from lengthctl.rollout.cluster import disconnect
-
-    if config.judge is None:
-        raise ConfigError("judge", [Problem("judge", "is needed: who grades the texts")], "Name a recipe with a judge")
-    settings = config.judge.model_copy(update={"cache": config.judge.cache or str(cache)})
-    config = config.model_copy(update={"judge": settings})
     filler = JudgeItem("", "", "word " * longest_tokens)
-    try:
-        with opened_judges(config, {rubric: [filler, *items]}, say=say) as (judge,):
-            yield judge
-    finally:
-        disconnect()
+    with (
+        cached_judging(config, cache, "grades the texts") as own,
+        opened_judges(own, {rubric: [filler, *items]}, say=say) as (judge,),
+    ):
+        yield judge
 
 
 def grade_texts(
