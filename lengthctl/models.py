@@ -47,6 +47,9 @@ CHATML = (
 
 _SENTENCE_MARKS = frozenset([".", "!", "?", "...", "\u2026", "\u3002", "\uff01", "\uff1f"])
 
+_TAIL_TOKENS = 16
+"""End of a prompt in which a template may open the thought."""
+
 
 @dataclass(frozen=True)
 class LoadedTokenizer:
@@ -80,9 +83,22 @@ class LoadedTokenizer:
     @functools.cached_property
     def sentence_end_ids(self) -> tuple[int, ...]:
         """Tokens that are a sentence mark, with or without what closes it and white space."""
-        special = set(self.tokenizer.all_special_ids)
-        pieces = ((i, self.tokenizer.decode([i]).strip()) for i in range(len(self.tokenizer)) if i not in special)
+        pieces = ((i, piece.strip()) for i, piece in self._pieces)
         return tuple(i for i, piece in pieces if piece and piece.rstrip("\"')\u201d\u2019") in _SENTENCE_MARKS)
+
+    @functools.cached_property
+    def _pieces(self) -> tuple[tuple[int, str], ...]:
+        """What each token says alone; special ones are left out."""
+        special = set(self.tokenizer.all_special_ids)
+        return tuple((i, self.tokenizer.decode([i])) for i in range(len(self.tokenizer)) if i not in special)
+
+    def opening_text(self, messages: list[dict[str, str]]) -> str:
+        """What the template writes in front of a completion, where it may open a thought: no text of the conversation,
+        unless the template writes it whether asked or not."""
+        prompt = self.prompt_ids(messages)
+        bare = self.tokenizer.apply_chat_template(messages, add_generation_prompt=False, return_dict=False)
+        same = next((place for place, (a, b) in enumerate(zip(prompt, bare, strict=False)) if a != b), len(bare))
+        return str(self.tokenizer.decode(list(prompt[same:] or prompt[-_TAIL_TOKENS:])))
 
     def decode(self, ids: Any) -> str:
         """Text without special tokens."""

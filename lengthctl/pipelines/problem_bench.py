@@ -32,8 +32,6 @@ __all__ = ["Answered", "answer_problems", "problem_tasks", "read_answers"]
 
 _SAMPLE_SEED = 20_260_101
 """Draws the wording of each problem that is asked with a length: the same for every run."""
-_TAIL_TOKENS = 16
-"""End of a prompt in which a template may open the thought."""
 
 
 @dataclass(frozen=True)
@@ -145,8 +143,7 @@ def _jobs(config: Config, problems: Sequence[Problem], asks: Sequence[Ask], samp
 def _attempt(job: _Job, outcome: Outcome, checker: AnswerChecker, tokenizer: LoadedTokenizer | None) -> Attempt:
     starts_open, reasoning, text = False, 0, outcome.text
     if tokenizer is not None:
-        prompt = tokenizer.prompt_ids([dict(m) for m in job.task.messages])
-        starts_open = opens_reasoning(tokenizer.tokenizer.decode(list(prompt[-_TAIL_TOKENS:])))
+        starts_open = opens_reasoning(tokenizer.opening_text([dict(m) for m in job.task.messages]))
         reasoning = _reasoning_tokens(outcome.token_ids, tokenizer, starts_open=starts_open)
         text = _with_tags(outcome, tokenizer)
     verdict = checker.check_text(text, job.problem.answer, starts_open=starts_open)

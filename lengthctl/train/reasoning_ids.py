@@ -18,9 +18,6 @@ if TYPE_CHECKING:
 
 __all__ = ["has_reasoning", "reasoning_ids", "reasoning_text"]
 
-_TAIL_TOKENS = 16
-"""End of a prompt in which a template may open the thought."""
-
 
 def has_reasoning(completion: str) -> bool:
     """It closes reasoning, so it is to be written by `reasoning_ids`."""
@@ -51,7 +48,7 @@ def reasoning_ids(
     """
     asked = [dict(message) for message in messages]
     prompt = tokenizer.prompt_ids(asked)
-    text = reasoning_text(completion, tokenizer.tokenizer.decode(list(prompt[-_TAIL_TOKENS:])))
+    text = reasoning_text(completion, tokenizer.opening_text(asked))
     written = list(tokenizer.encode(text))
     if THINK_TAGS.closing not in tokenizer.tokenizer.decode(written, skip_special_tokens=False):
         raise ModelError(

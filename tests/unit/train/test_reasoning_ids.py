@@ -89,3 +89,18 @@ def test_a_tokenizer_without_the_tag_is_told() -> None:
 
     with pytest.raises(ModelError, match="no thinking format"):
         reasoning_ids(LoadedTokenizer(Deaf(), (0,)), ASKED, WHOLE)
+
+
+def test_a_question_about_tags_opens_no_thought(chatml: LoadedTokenizer) -> None:
+    asked = [{"role": "user", "content": "What is <think>"}]
+    assert not opens_reasoning(chatml.opening_text(asked))
+    _, completion = reasoning_ids(chatml, asked, INSIDE)
+    assert chatml.tokenizer.decode(list(completion)).startswith("<think>\n2 and 3 make 5.")
+
+
+def test_a_template_that_always_opens_a_thought_is_believed(
+    chatml: LoadedTokenizer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    always = "{% for message in messages %}{{ message['content'] }}{% endfor %}{{ '<think>\n' }}"
+    monkeypatch.setattr(chatml.tokenizer, "chat_template", always)
+    assert opens_reasoning(chatml.opening_text([dict(m) for m in ASKED]))
