@@ -86,6 +86,22 @@ class LoadedTokenizer:
         pieces = ((i, piece.strip()) for i, piece in self._pieces)
         return tuple(i for i, piece in pieces if piece and piece.rstrip("\"')\u201d\u2019") in _SENTENCE_MARKS)
 
+    def ids_ending_in(self, text: str) -> tuple[int, ...]:
+        """Tokens whose own text ends in this one.
+
+        Raises:
+            ModelError: there is none.
+        """
+        if text not in self._found_ends:
+            self._found_ends[text] = tuple(i for i, piece in self._pieces if piece.endswith(text))
+        if not text or not self._found_ends[text]:
+            raise ModelError(f"no token of this model ends in {text!r}", "Name another text")
+        return self._found_ends[text]
+
+    @functools.cached_property
+    def _found_ends(self) -> dict[str, tuple[int, ...]]:
+        return {}
+
     @functools.cached_property
     def _pieces(self) -> tuple[tuple[int, str], ...]:
         """What each token says alone; special ones are left out."""

@@ -7,15 +7,13 @@ from dataclasses import dataclass, replace
 from typing import ClassVar
 
 from lengthctl.decode.control import Context, Draw, Outcome, Steps, Task
+from lengthctl.decode.forced_answer import MARKER_TOKENS, answered, closing_ids, thought_ends
 from lengthctl.length import Target
 from lengthctl.records import Completion, FinishReason
 from lengthctl.registry import register
 from lengthctl.rollout.backend import Ability
 
 __all__ = ["BudgetForcing", "Thought"]
-
-_MARKER_TOKENS = 64
-"""Room for the texts that open, close and answer."""
 
 
 @dataclass
@@ -93,14 +91,14 @@ class BudgetForcing:
 
     def room(self, task: Task, limit: int) -> int:
         """The thought, what is written around it, and the answer."""
-        return self.tokens + self.answer_tokens + _MARKER_TOKENS
+        return self.tokens + self.answer_tokens + MARKER_TOKENS
 
     def steps(self, task: Task, context: Context) -> Steps:
         """See the class."""
         tokenizer = context.tokenizer
         assert tokenizer is not None
         opening = tokenizer.encode(self.start)
-        ends = tokenizer.stop_token_ids if self.end is None else (tokenizer.single_id(self.end),)
+        ends = thought_ends(tokenizer, self.end)
         if self.ignores == 0:
             return (yield from self._in_one_request(task, context, opening, ends))
         thought = Thought(self.tokens, self.ignores, tokenizer.encode(self.wait))
@@ -116,34 +114,26 @@ class BudgetForcing:
             return Outcome(tokenizer.decode(body), body, FinishReason.EOS, forced_tokens=len(opening) + thought.forced)
         closing: tuple[int, ...] = () if self.end is None else ends
         if thought.is_cut:
-            newline = "" if tokenizer.decode(thought.ids).endswith("\n") or not closing else "\n"
-            closing = (*tokenizer.encode(newline), *closing, *tokenizer.encode(self.answer_prefix))
-        prefix = (*body, *closing)
-        sampling = replace(context.sampling, max_tokens=self.answer_tokens)
-        (completion,) = yield [Draw(task.messages, sampling, prefix)]
-        ids = (*prefix, *completion.token_ids)
+            closing = closing_ids(tokenizer, self.end, self.answer_prefix, thought=thought.ids)
+        before = (*body, *closing)
+        (completion,) = yield [Draw(task.messages, replace(context.sampling, max_tokens=self.answer_tokens), before)]
         forced = len(opening) + thought.forced + len(closing)
-        finish = FinishReason.BUDGET if thought.is_cut and not completion.is_truncated else completion.finish
-        return Outcome(tokenizer.decode(ids), ids, finish, forced_tokens=forced)
+        return answered(tokenizer, before, completion, forced=forced, is_cut=thought.is_cut)
 
     def _in_one_request(self, task: Task, context: Context, opening: tuple[int, ...], ends: tuple[int, ...]) -> Steps:
         """Nothing is put off: the engine itself writes the end and the answer's prefix when the budget is spent."""
         tokenizer = context.tokenizer
         assert tokenizer is not None
-        closing = tokenizer.encode(self.answer_prefix)
-        if self.end is not None:
-            closing = (*tokenizer.encode("\n"), *ends, *closing)
+        closing = closing_ids(tokenizer, self.end, self.answer_prefix)
         sampling = replace(
             context.sampling,
             max_tokens=self.tokens + len(closing) + self.answer_tokens,
             rules={"token_budget": {"limit": self.tokens, "force": closing, "until": ends}},
         )
         (completion,) = yield [Draw(task.messages, sampling, opening)]
-        ids = (*opening, *completion.token_ids)
         is_cut = completion.token_ids[self.tokens : self.tokens + len(closing)] == closing
-        finish = FinishReason.BUDGET if is_cut and not completion.is_truncated else completion.finish
         forced = len(opening) + (len(closing) if is_cut else 0)
-        return Outcome(tokenizer.decode(ids), ids, finish, forced_tokens=forced)
+        return answered(tokenizer, opening, completion, forced=forced, is_cut=is_cut)
 
 
 def _without_end(completion: Completion, ends: tuple[int, ...]) -> tuple[tuple[int, ...], bool]:

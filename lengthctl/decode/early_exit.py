@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from typing import ClassVar
 
 from lengthctl.decode.control import Context, Draw, Outcome, Steps, Task
+from lengthctl.decode.forced_answer import MARKER_TOKENS, answered, closing_ids, thought_ends
 from lengthctl.length import Target
 from lengthctl.models import LoadedTokenizer
 from lengthctl.records import Completion, FinishReason
@@ -15,9 +16,6 @@ from lengthctl.registry import register
 from lengthctl.rollout.backend import Ability, Sampling
 
 __all__ = ["EarlyExit", "answer_confidence"]
-
-_MARKER_TOKENS = 64
-"""Room for the texts that end the thought and begin the answer."""
 
 
 def answer_confidence(logprobs: Sequence[float]) -> float:
@@ -41,7 +39,7 @@ class EarlyExit:
     tokens: int = 256
     """Budget of the thought; an answer is forced when it is spent."""
     at: str = "\n"
-    """Text of the token that ends a step."""
+    """What a token that ends a step ends in: many models write a full stop and a line break as one token."""
     confidence: float = 0.95
     """From which an answer is taken, 0 to 1."""
     after: int = 8
@@ -69,37 +67,31 @@ class EarlyExit:
 
     def room(self, task: Task, limit: int) -> int:
         """The thought, what is written around it, and the answer."""
-        return self.tokens + self.answer_tokens + _MARKER_TOKENS
+        return self.tokens + self.answer_tokens + MARKER_TOKENS
 
     def steps(self, task: Task, context: Context) -> Steps:
         """See the class."""
         tokenizer = context.tokenizer
         assert tokenizer is not None
-        step_end = tokenizer.single_id(self.at)
-        ends = tokenizer.stop_token_ids if self.end is None else (tokenizer.single_id(self.end),)
+        step_ends, ends = tokenizer.ids_ending_in(self.at), thought_ends(tokenizer, self.end)
         ids: tuple[int, ...] = ()
         tried = 0
         while True:
-            stops = (step_end, *ends) if tried < self.trials else ends
+            stops = (*step_ends, *ends) if tried < self.trials else ends
             sampling = replace(context.sampling, max_tokens=self.tokens - len(ids), stop_token_ids=stops)
             (completion,) = yield [Draw(task.messages, sampling, ids)]
-            written = completion.token_ids
-            last = written[-1] if completion.finish is FinishReason.EOS and written else None
-            if last is not None and last != step_end:
-                return (yield from self._ended(task, context, (*ids, *written), is_closed=last in ends))
-            thought = (*ids, *(written[:-1] if last == step_end else written))
-            ids = (*ids, *written)
+            last = completion.token_ids[-1] if completion.finish is FinishReason.EOS and completion.token_ids else None
+            ids = (*ids, *completion.token_ids)
+            if last is not None and (last in ends or last not in step_ends):
+                return (yield from self._ended(task, context, ids, is_closed=last in ends))
             is_spent = last is None or len(ids) >= self.tokens
             if not is_spent and (len(ids) < self.after or tried >= self.trials):
                 continue
             tried += 1
-            prefix = (*thought, *self._closing(tokenizer, ends))
-            (answer,) = yield [Draw(task.messages, self._answer_sampling(context), prefix)]
+            thought, closing = self._before_answer(tokenizer, ids, last)
+            (answer,) = yield [Draw(task.messages, self._answer_sampling(context), (*thought, *closing))]
             if is_spent or self._is_sure(answer, tokenizer):
-                all_ids = (*prefix, *answer.token_ids)
-                finish = FinishReason.BUDGET if is_spent and not answer.is_truncated else answer.finish
-                forced = len(prefix) - len(thought)
-                return Outcome(tokenizer.decode(all_ids), all_ids, finish, forced_tokens=forced)
+                return answered(tokenizer, (*thought, *closing), answer, forced=len(closing), is_cut=is_spent)
 
     def _ended(self, task: Task, context: Context, ids: tuple[int, ...], *, is_closed: bool) -> Steps:
         """The model itself ended the text, or the thought: then its answer is drawn."""
@@ -109,12 +101,18 @@ class EarlyExit:
             return Outcome(tokenizer.decode(ids), ids, FinishReason.EOS)
         sampling = replace(context.sampling, max_tokens=self.answer_tokens)
         (answer,) = yield [Draw(task.messages, sampling, ids)]
-        whole = (*ids, *answer.token_ids)
-        return Outcome(tokenizer.decode(whole), whole, answer.finish)
+        return answered(tokenizer, ids, answer)
 
-    def _closing(self, tokenizer: LoadedTokenizer, ends: tuple[int, ...]) -> tuple[int, ...]:
-        prefix = tokenizer.encode(self.answer_prefix)
-        return prefix if self.end is None else (*tokenizer.encode("\n"), *ends, *prefix)
+    def _before_answer(
+        self, tokenizer: LoadedTokenizer, ids: tuple[int, ...], last: int | None
+    ) -> tuple[tuple[int, ...], tuple[int, ...]]:
+        """The thought, and what is written behind it. A token that only ends the step is left out; one that says more
+        stays, and what it ends in is not written again."""
+        is_bare = last is not None and tokenizer.decode([last]).strip() == self.at.strip()
+        thought = ids[:-1] if is_bare else ids
+        is_written = last is not None and not is_bare and self.end is None
+        prefix = self.answer_prefix.removeprefix(self.at) if is_written else self.answer_prefix
+        return thought, closing_ids(tokenizer, self.end, prefix, thought=thought)
 
     def _answer_sampling(self, context: Context) -> Sampling:
         """As the model itself has it: its probabilities are what the confidence is made of."""

@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 from lengthctl.decode.control import Context, Draw, Steps, Task, outcome_of
+from lengthctl.decode.forced_answer import thought_ends
 from lengthctl.length import Target
 from lengthctl.registry import register
 from lengthctl.rollout.backend import Ability
@@ -58,7 +59,7 @@ class StopTemperature:
             (completion,) = yield [Draw(task.messages, biased)]
             return outcome_of(completion)
         assert context.tokenizer is not None
-        tokens = context.tokenizer.stop_token_ids if self.end is None else (context.tokenizer.single_id(self.end),)
+        tokens = thought_ends(context.tokenizer, self.end)
         rule = {"tokens": tokens, "mode": self.mode, "value": self.value, "after": self.after}
         (completion,) = yield [Draw(task.messages, replace(context.sampling, rules={"stop_scale": rule}))]
         return outcome_of(completion)

@@ -16,7 +16,7 @@ from lengthctl.decode.build import parse_control
 from lengthctl.decode.control import Context, Draw, Outcome, Task
 from lengthctl.decode.early_exit import EarlyExit, answer_confidence
 from lengthctl.decode.run import run_controls
-from lengthctl.errors import ConfigError
+from lengthctl.errors import ConfigError, ModelError
 from lengthctl.records import Completion, FinishReason
 from lengthctl.rollout.backend import Sampling
 
@@ -115,6 +115,19 @@ def test_an_answer_without_end_or_without_probabilities_is_not_sure() -> None:
     for doubtful in (completion("Bee Cat", 1.0), silent, completion("E", 1.0)):
         _, outcome = play(control, [completion("Ant N"), doubtful, completion("Cat E")])
         assert outcome.token_ids == ids("Ant N Cat E")
+
+
+def test_a_step_may_end_in_a_token_that_says_more() -> None:
+    control = EarlyExit(after=0, at=".", answer_prefix=". Answer:", answer_tokens=4)
+    step = Completion("t", "Ant Bee.", ids("Ant Bee."), (), FinishReason.EOS)
+    asked, outcome = play(control, [step, completion("Cat E", 0.96)])
+    assert outcome.token_ids == ids("Ant Bee. Answer: Cat E")  # its word stays, and its full stop is not doubled
+    assert set(asked[0].sampling.stop_token_ids) == {EOS, *(i for i, word in enumerate(VOCABULARY) if word[-1] == ".")}
+
+
+def test_a_text_that_ends_no_token_is_told() -> None:
+    with pytest.raises(ModelError, match=r"no token of this model ends in '\?'"):
+        play(EarlyExit(at="?"), [completion("Ant E")])
 
 
 @given(st.integers(1, 40), st.floats(0, 1), st.integers(1, 8))
