@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -64,8 +65,9 @@ def run_lengthctl(words: Sequence[str]) -> int:
     except BaseException:
         process.send_signal(signal.SIGTERM)
         try:
-            process.wait(_LAST_WORDS_S)
-        except subprocess.TimeoutExpired:
+            with suppress(subprocess.TimeoutExpired):
+                process.wait(_LAST_WORDS_S)
+        finally:  # its time is up, or a second interrupt came: it must not train on alone
             process.kill()
             process.wait()
         raise

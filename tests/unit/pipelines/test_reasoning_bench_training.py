@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import sys
 import time
@@ -100,3 +101,24 @@ def test_an_interrupt_is_handed_on_and_waited_for(tmp_path: Path, monkeypatch: p
         signal.setitimer(signal.ITIMER_REAL, 0)
         signal.signal(signal.SIGALRM, before)
     assert saved.read_text() == "done\n"
+
+
+def test_a_second_interrupt_leaves_no_training_behind(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    script, known = tmp_path / "python", tmp_path / "pid"
+    script.write_text(f"#!/bin/sh\ntrap '' TERM\necho $$ > {known}\nwhile :; do sleep 0.02; done\n")
+    script.chmod(0o755)
+    monkeypatch.setattr(sys, "executable", str(script))
+
+    def interrupt(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGALRM, interrupt)
+    signal.setitimer(signal.ITIMER_REAL, 0.3, 0.3)
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            run_lengthctl(["train"])
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
+    with pytest.raises(ProcessLookupError):
+        os.kill(int(known.read_text()), 0)
