@@ -25,7 +25,7 @@ _TOKENS = Measure("tokens", "tokens", 1)
 
 def bench_verdict(results: Mapping[str, Any]) -> str:
     """The setting that saves most of those that are not inferior, with its figures; where there is none, the one whose
-    accuracy comes nearest."""
+    accuracy comes nearest. A base that solves next to nothing is told instead: beside it everything looks as good."""
     verdicts: Mapping[str, Any] = results["verdicts"]
     scope = f"({results['problem_count']} problems, {_seeds(results['seeds'])}; 95 % intervals, paired by problem)"
     if not verdicts:
@@ -36,6 +36,9 @@ def bench_verdict(results: Mapping[str, Any]) -> str:
         told = f"{shown(best, 60)} saves most without being inferior, {half} of the tokens"
         return f"{told}: {_figures(verdicts[best])} {scope}."
     margin = 100 * next(iter(verdicts.values()))["margin"]
+    base = 100 * next(iter(results["reasoning"].values()))["accuracy"]["value"]
+    if base <= margin:
+        return f"The base itself solves {base:.1f} %: none can lose {margin:g} points, so nothing is shown {scope}."
     near = max(verdicts, key=lambda name: verdicts[name]["accuracy_change"]["low"])
     return (
         f"No method saves tokens and keeps the lower end of its accuracy's change above -{margin:g} points; nearest "

@@ -55,7 +55,8 @@ def bench_results(plan: BenchPlan, found: BenchFound) -> dict[str, Any]:
 
     - `verdicts`: against the base, over the seeds that both have, with the shares of all tokens that are `saved` and of
       reasoning tokens alone (`saved_reasoning`, None where the base marks no reasoning);
-    - `best`: the side that saves most tokens of those that are not inferior, None where none is both;
+    - `best`: the side that saves most tokens of those that are not inferior, None where none is both, or where the base
+      solves so little that none can be inferior;
     - `methods` by side, `costs`, `by_seed`, `training`, `failures`.
 
     Intervals are bootstraps over problems; the seeds of a problem are drawn together.
@@ -87,7 +88,7 @@ def bench_results(plan: BenchPlan, found: BenchFound) -> dict[str, Any]:
         **summary,
         "methods": {side.name: side.method for side in plan.sides if side.name in sides},
         "verdicts": verdicts,
-        "best": _best(verdicts),
+        "best": _best(verdicts) if _can_fall(summary, plan.config.margin) else None,
         "costs": {name: _cost(by_seed) for name, by_seed in sides.items()},
         "by_seed": {name: _by_seed(by_seed, base) for name, by_seed in sides.items()},
         "training": {
@@ -128,6 +129,11 @@ def _verdict(change: Mapping[str, Any], seeds: Sequence[int], margin: float) -> 
 
 def _negative(metric: Mapping[str, float]) -> dict[str, float]:
     return {"value": -metric["value"], "low": -metric["high"], "high": -metric["low"], "n": metric["n"]}
+
+
+def _can_fall(summary: Mapping[str, Any], margin: float) -> bool:
+    """The base solves more than the margin: a method that solves nothing would be inferior."""
+    return bool(summary["problems"][BASE_NAME]["overall"]["accuracy"]["value"] > margin)
 
 
 def _best(verdicts: Mapping[str, Mapping[str, Any]]) -> str | None:

@@ -13,9 +13,9 @@ from hypothesis import strategies as st
 from two_method_bench import plan
 
 from lengthctl.checking import Status
+from lengthctl.evaluate.attempts import Attempt
 from lengthctl.evaluate.bench_sections import bench_verdict
 from lengthctl.evaluate.cost import Drawn
-from lengthctl.evaluate.attempts import Attempt
 from lengthctl.pipelines.problem_bench import Answered
 from lengthctl.pipelines.reasoning_bench_measure import Measured
 from lengthctl.pipelines.reasoning_bench_results import BenchFound, bench_results
@@ -115,6 +115,15 @@ def test_reasoning_that_is_saved_is_counted_apart() -> None:
     )
 
 
+def test_beside_a_base_that_solves_next_to_nothing_no_method_is_best() -> None:
+    base = measured([True] * 3 + [False] * 597, [10] * 600)
+    found = results({"base": {1: base}, "m": {1: measured([False] * 600, [1] * 600)}})
+    assert found["verdicts"]["m"]["is_not_inferior"]  # as it is defined: half a point was lost, of two
+    assert found["best"] is None
+    told = bench_verdict({**found, "problem_count": 600, "seeds": [1]})
+    assert told.startswith("The base itself solves 0.5 %: none can lose 2 points")
+
+
 def test_the_base_is_needed() -> None:
     with pytest.raises(ValueError, match="base was not measured"):
         results({"m": {1: measured([True], [1])}})
@@ -134,7 +143,8 @@ def test_the_best_is_never_inferior_and_saves(drawn: tuple[list[tuple[bool, int]
     verdicts, best = found["verdicts"], found["best"]
     for verdict in verdicts.values():
         assert verdict["is_not_inferior"] == (verdict["accuracy_change"]["low"] > -verdict["margin"])
-    good = [n for n, v in verdicts.items() if v["is_not_inferior"] and v["saved"]["value"] > 0]
+    can_fall = any(ok for ok, _ in drawn[0])
+    good = [n for n, v in verdicts.items() if can_fall and v["is_not_inferior"] and v["saved"]["value"] > 0]
     assert (best in good) if good else best is None
     told = bench_verdict({**found, "problem_count": 5, "seeds": [1]})
-    assert told.startswith(best if best is not None else "No method saves tokens")
+    assert told.startswith(best or ("No method saves tokens" if can_fall else "The base itself solves 0.0 %"))
