@@ -67,11 +67,13 @@ def train(
 
 
 @app.command()
-def report(run: Annotated[Path, typer.Argument(help="A run folder.")]) -> None:
-    """Write report.html of a run again, and print its path."""
+def report(run: Annotated[Path, typer.Argument(help="A run folder, or the folder of a bench.")]) -> None:
+    """Write report.html of a run or a bench again, and print its path."""
+    from lengthctl.evaluate.bench_report import BENCH_FILE, write_bench_report
     from lengthctl.evaluate.report import write_report
 
-    emit(str(write_report(run)))
+    is_bench = (run / BENCH_FILE).is_file()
+    emit(str(write_bench_report(run) if is_bench else write_report(run)))
 
 
 def _train(config: Config, name: str, *, resume: Path | None, clean: bool, push: str | None, as_json: bool) -> None:

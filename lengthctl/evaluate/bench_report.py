@@ -15,8 +15,10 @@ from lengthctl.evaluate.shown import shown
 from lengthctl.evaluate.summary import Summary
 from lengthctl.rundir import write_atomic
 
-__all__ = ["read_bench", "write_bench_report"]
+__all__ = ["BENCH_FILE", "read_bench", "write_bench_report"]
 
+BENCH_FILE = "bench.json"
+"""What a bench leaves in its folder: all that its report is made from."""
 _NEEDED = ("reasoning", "problems", "problem_differences", "verdicts", "costs", "by_seed", "training", "config")
 
 
@@ -49,7 +51,7 @@ def read_bench(folder: Path) -> dict[str, Any]:
     Raises:
         DataError: it is missing, torn, or holds no bench.
     """
-    path = folder / "bench.json"
+    path = folder / BENCH_FILE
     try:
         found = json.loads(path.read_text(encoding="utf-8"))
     except OSError as error:

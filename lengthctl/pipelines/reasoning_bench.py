@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from lengthctl.config.bench import BASE_NAME
 from lengthctl.errors import LengthctlError, RunFolderError
+from lengthctl.evaluate.bench_report import BENCH_FILE
 from lengthctl.evaluate.environment import environment
 from lengthctl.pipelines.problem_bench import problem_tasks
 from lengthctl.pipelines.problem_prompts import evaluation_problems
@@ -25,9 +26,7 @@ if TYPE_CHECKING:
     from lengthctl.problem_sources import Problem
     from lengthctl.progress import Narrator
 
-__all__ = ["RESULTS_FILE", "run_bench"]
-
-RESULTS_FILE = "bench.json"
+__all__ = ["run_bench"]
 
 
 def run_bench(
@@ -38,9 +37,10 @@ def run_bench(
     run: RunCommand = run_lengthctl,
     opened: OpenSource = opened_source,
 ) -> dict[str, Any]:
-    """Train and measure seed by seed; the results so far are written behind each. What is done is not done again.
+    """Measure and train seed by seed; the results so far are written behind each. What is done is not done again.
 
-    A method that fails is told and left out, and the others go on.
+    What needs no training comes first in each seed, so that a base that cannot be measured, or a folder of other
+    settings, is told before hours of training. A method that fails is told and left out, and the others go on.
 
     Args:
         plan: a checked bench.
@@ -59,10 +59,12 @@ def run_bench(
     problems = evaluation_problems(plan.config_of(plan.config.base, plan.config.seeds[0]))
     bench, results = _Bench(plan, narrator, problems, chosen, run, opened), dict[str, Any]()
     for seed in plan.config.seeds:
+        with narrator.stage("measure"):
+            bench.measure(seed, is_trained=False)
         with narrator.stage("train"):
             bench.train(seed)
         with narrator.stage("measure"):
-            bench.measure(seed)
+            bench.measure(seed, is_trained=True)
         results = {
             "schema": 1,
             "base": plan.config.base,
@@ -74,7 +76,7 @@ def run_bench(
             "versions": environment()["versions"],
             "config": plan.config.model_dump(mode="json"),
         }
-        write_json(plan.out / RESULTS_FILE, results)
+        write_json(plan.out / BENCH_FILE, results)
     return results
 
 
@@ -114,11 +116,14 @@ class _Bench:
             if done is not None:
                 self.found.trained.setdefault(method, {})[seed] = done
 
-    def measure(self, seed: int) -> None:
-        """Every side whose model is there, those of one model in one opening of it."""
+    def measure(self, seed: int, *, is_trained: bool) -> None:
+        """Every side whose model is trained here and there, or every other one; those of one model in one opening."""
         owed: dict[str, list[Side]] = {}
         for side in self._plan.sides:
-            if side.method != BASE_NAME and not self._has_model(side, seed):
+            job = None if side.method == BASE_NAME else self._plan.job(side.method, seed)
+            if (job is not None) is not is_trained:
+                continue
+            if job is not None and seed not in self.found.trained.get(job.method, {}):
                 continue
             model = self._plan.model(side, seed)
             kept = self._kept(side, model, seed)
@@ -143,10 +148,6 @@ class _Bench:
             for name, section in self._plan.config.methods.items()
             if name in self._chosen
         )
-
-    def _has_model(self, side: Side, seed: int) -> bool:
-        job = self._plan.job(side.method, seed)
-        return job is None or seed in self.found.trained.get(job.method, {})
 
     def _kept(self, side: Side, model: str, seed: int) -> Any:
         try:

@@ -48,6 +48,10 @@ def test_a_bench_through_the_command_line(tmp_path: Path) -> None:
     assert "not inferior" in told.stdout
     assert f"report: {tmp_path / 'out' / 'report.html'}" in told.stdout.replace("\n", "")
     page = (tmp_path / "out" / "report.html").read_text()
+    (tmp_path / "out" / "report.html").unlink()
+    again = CliRunner().invoke(app, ["report", str(tmp_path / "out")])
+    assert again.exit_code == 0, again.exception
+    assert "The base itself solves" in (tmp_path / "out" / "report.html").read_text()
     assert "<script>" in page  # the page's own
     # both sides say the same, and the same number to every problem
     assert "The base itself solves 0.0 %: none can lose 2 points, so nothing is shown" in page

@@ -3,18 +3,32 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 from two_method_bench import METHODS, PROBLEMS, WORDS, Engines, Trainings, plan
 
+from lengthctl.config import Config
 from lengthctl.errors import ConfigError, EngineError, RunFolderError
 from lengthctl.evaluate.bench_report import read_bench, write_bench_report
 from lengthctl.pipelines.reasoning_bench import run_bench
+from lengthctl.pipelines.reasoning_bench_plan import BenchPlan
 from lengthctl.progress import Narrator
 
 QUIET = Narrator(quiet=True)
+
+
+def other_limit(out: Path) -> BenchPlan:
+    """The bench under another limit of a completion."""
+    made = plan(out)
+
+    def config_of(model: str, seed: int) -> Config:
+        found = made.config_of(model, seed)
+        return found.model_copy(update={"evaluate": found.evaluate.model_copy(update={"max_tokens": 99})})
+
+    return replace(made, config_of=config_of)
 
 
 def comparable(results: dict[str, Any]) -> dict[str, Any]:
@@ -125,8 +139,18 @@ def test_without_the_base_there_is_nothing_to_compare(tmp_path: Path) -> None:
     def opened(config: Any, *_: Any) -> Any:
         raise EngineError("no memory")
 
+    trainings = Trainings()
     with pytest.raises(EngineError, match="no memory"):
-        run_bench(plan(tmp_path), QUIET, run=Trainings(), opened=opened)
+        run_bench(plan(tmp_path), QUIET, run=trainings, opened=opened)
+    assert trainings.ran == []  # what takes hours comes behind what may fail at once
+
+
+def test_a_folder_of_other_settings_is_refused_before_anything_is_trained(tmp_path: Path) -> None:
+    run_bench(plan(tmp_path), QUIET, only=["asked"], run=Trainings(), opened=Engines())
+    trainings = Trainings()
+    with pytest.raises(RunFolderError, match="of other settings"):
+        run_bench(other_limit(tmp_path), QUIET, run=trainings, opened=Engines())
+    assert trainings.ran == []
 
 
 def test_only_runs_one_method_and_reports_what_is_there(tmp_path: Path) -> None:
