@@ -33,6 +33,9 @@ def bench(
         bool, typer.Option("--quick", help="One seed on a small budget, in a folder of its own: does it all work?")
     ] = False,
     only: Annotated[list[str] | None, typer.Option(help="Run this method alone; may be repeated.")] = None,
+    trained: Annotated[
+        Path | None, typer.Option(help="Folder of another bench of this config, whose trained models are taken.")
+    ] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Check and print the plan, start nothing.")] = False,
     as_json: AsJson = False,
 ) -> None:
@@ -41,7 +44,7 @@ def bench(
     An interrupted command goes on where it was. A method that fails is told, and the others go on; the exit code is 1
     then.
     """
-    plan = plan_of(config, overrides or [], out=out, quick=quick, only=only or [])
+    plan = plan_of(config, overrides or [], out=out, quick=quick, only=only or [], trained=trained)
     if dry_run:
         emit(json.dumps(_planned(plan), indent=2))
         return
@@ -62,7 +65,9 @@ def bench(
         fail(f"failed: {', '.join(failed)}; the same command tries them again", 1)
 
 
-def plan_of(name: str, overrides: list[str], *, out: Path | None, quick: bool, only: list[str]) -> BenchPlan:
+def plan_of(
+    name: str, overrides: list[str], *, out: Path | None, quick: bool, only: list[str], trained: Path | None = None
+) -> BenchPlan:
     """A bench by its name or file, checked.
 
     Raises:
@@ -76,8 +81,15 @@ def plan_of(name: str, overrides: list[str], *, out: Path | None, quick: bool, o
     if quick:
         found = found.quickened()
     folder = out or Path("runs") / f"bench-{path.stem}{'-quick' if quick else ''}"
+    if trained is not None and not (trained / "trained").is_dir():
+        raise ConfigError("bench", [Problem("--trained", f"{trained} holds no trained models of a bench")])
     return plan_bench(
-        found, folder, only=only, load=load_named, config_of=lambda model, seed: _measuring(found, model, seed)
+        found,
+        folder,
+        only=only,
+        trained=trained,
+        load=load_named,
+        config_of=lambda model, seed: _measuring(found, model, seed),
     )
 
 

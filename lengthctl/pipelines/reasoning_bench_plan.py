@@ -75,12 +75,14 @@ class BenchPlan:
     sides: tuple[Side, ...]
     """The base first."""
     config_of: ConfigOf
+    trained: Path
+    """Folder of a bench, this one or another, in which data and trained models lie."""
 
     def job(self, method: str, seed: int) -> TrainingJob | None:
         """The training whose model a method needs, its own or another's; None where it needs none."""
         owner = self.config.methods[method].trained_by or method
         section = self.config.methods[owner]
-        return None if section.train is None else _job(self.config, self.out, owner, section, seed)
+        return None if section.train is None else _job(self.config, self.trained, owner, section, seed)
 
     def model(self, side: Side, seed: int) -> str:
         """What a side is measured on: a run folder, a model folder or a hub id."""
@@ -93,14 +95,21 @@ class BenchPlan:
 
 
 def plan_bench(
-    config: BenchConfig, out: Path, *, only: Sequence[str] = (), load: LoadRecipe, config_of: ConfigOf
+    config: BenchConfig,
+    out: Path,
+    *,
+    only: Sequence[str] = (),
+    trained: Path | None = None,
+    load: LoadRecipe,
+    config_of: ConfigOf,
 ) -> BenchPlan:
     """Everything that can be checked before anything is started.
 
     Args:
         config: of the bench.
-        out: its folder; methods' run folders and data come to lie in it.
+        out: its folder; methods' run folders and data come to lie in it, unless `trained` is another.
         only: methods that will be run; empty: all. Names are checked here, and recipes of these alone.
+        trained: folder of another bench, whose trained models are taken; what it lacks is trained there.
         load: reads recipes.
         config_of: reads how models are measured.
 
@@ -120,14 +129,14 @@ def plan_bench(
             problems += _faults(side)
         needed = not only or any(name in (one, config.methods[one].trained_by) for one in only if one in config.methods)
         if section.train is not None and needed:
-            problems += _training_faults(_job(config, out, name, section, config.seeds[0]), load)
+            problems += _training_faults(_job(config, trained or out, name, section, config.seeds[0]), load)
     try:
         config_of(config.base, config.seeds[0])
     except ConfigError as error:
         problems += [Problem(f"measure: {problem.where}", problem.message) for problem in error.problems]
     if problems:
         raise ConfigError("bench", problems, "Nothing was started")
-    return BenchPlan(config, out, tuple(sides), config_of)
+    return BenchPlan(config, out, tuple(sides), config_of, trained or out)
 
 
 def file_name(name: str) -> str:

@@ -35,9 +35,15 @@ def config_of(model: str, seed: int) -> Config:
     )
 
 
-def plan(out: Path, methods: dict[str, Any] | None = None, seeds: Sequence[int] = (1, 2), **given: Any) -> BenchPlan:
+def plan(
+    out: Path,
+    methods: dict[str, Any] | None = None,
+    seeds: Sequence[int] = (1, 2),
+    trained: Path | None = None,
+    **given: Any,
+) -> BenchPlan:
     bench = BenchConfig(base="base-model", seeds=list(seeds), methods=methods or METHODS, **given)
-    return plan_bench(bench, out, load=lambda name, overrides: Config(), config_of=config_of)
+    return plan_bench(bench, out, trained=trained, load=lambda name, overrides: Config(), config_of=config_of)
 
 
 def answering(model: str) -> Callable[[str], str]:

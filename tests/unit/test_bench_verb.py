@@ -80,6 +80,12 @@ def test_quick_takes_one_seed_and_few_problems_into_a_folder_of_its_own(tmp_path
     assert planned["sides"]["t"]["model"] == "runs/bench-own-quick/trained/t-5"
 
 
+def test_a_folder_without_trained_models_is_told(tmp_path: Path) -> None:
+    out = invoke(tmp_path, str(written(tmp_path, PLAIN)), "--trained", str(tmp_path / "nowhere"), "--dry-run")
+    assert "--trained" in str(out.exception)
+    assert "holds no trained models" in str(out.exception)
+
+
 def test_faults_of_a_config_come_all_at_once_with_lines(tmp_path: Path) -> None:
     text = (
         "base: m\nseds: [1]\nproblems: {limt: 5}\nmethods:\n"

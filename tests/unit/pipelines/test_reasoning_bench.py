@@ -180,6 +180,17 @@ def test_other_settings_in_the_same_folder_are_refused(tmp_path: Path) -> None:
         run_bench(plan(tmp_path, changed), QUIET, run=Trainings(), opened=Engines())
 
 
+def test_trained_models_of_another_folder_are_taken(tmp_path: Path) -> None:
+    run_bench(plan(tmp_path / "a"), QUIET, run=Trainings(), opened=Engines())
+    trainings, engines = Trainings(), Engines()
+    again = plan(tmp_path / "b", seeds=[1], trained=tmp_path / "a")
+    results = run_bench(again, QUIET, run=trainings, opened=engines)
+    assert trainings.ran == []
+    assert [model for model, _ in engines.opened] == ["base-model", str(tmp_path / "a" / "trained" / "brief-1")]
+    assert set(results["training"]["brief"]) == {"1"}
+    assert not (tmp_path / "b" / "trained").exists()
+
+
 def test_plans_fill_in_what_a_method_needs(tmp_path: Path) -> None:
     made = plan(tmp_path)
     job = made.job("brief", 2)
