@@ -153,7 +153,7 @@ def test_the_shipped_bench_is_sound() -> None:
     assert out.exit_code == 0, out.exception
     assert CliRunner().invoke(app, ["bench", "arithmetic", "--quick", "--dry-run"]).exit_code == 0
     sides = json.loads(out.stdout)["sides"]
-    assert {"base", "c3ot condition=short", "tldr name=short", "answer now tokens=16", "l1 <=16 tokens"} <= set(sides)
+    assert {"base", "c3ot condition=short", "tldr name=short", "answer now tokens=32", "l1 <=64 tokens"} <= set(sides)
 
 
 @pytest.mark.parametrize("text", ["", "[]", "{", '{"reasoning": {}}'])

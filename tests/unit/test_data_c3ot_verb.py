@@ -119,7 +119,7 @@ def test_data_without_reasoning_are_refused_in_a_sentence(tmp_path: Path, comple
 
 def test_the_recipe_starts_from_the_long_base_and_reads_the_data() -> None:
     config = load_config(Path(__file__).parents[2] / "configs" / "c3ot.yaml")
-    assert config.model.name == "runs/arithmetic/model"
+    assert config.model.name == "runs/arithmetic-base/base-long/model"
     assert config.data is not None
     assert config.data.source == "runs/c3ot-data/train.jsonl"
     assert config.train.method == "sft"
