@@ -72,7 +72,9 @@ def read_reasoned(row: Instruction, check: CheckAnswer) -> ReasonedRow | DropRea
     if isinstance(found, DropReason):
         return found
     reference = row.columns.get("answer")
-    named = str(reference) if isinstance(reference, str | int | float) and str(reference).strip() else found.final
+    if reference is not None and not isinstance(reference, str | int | float):
+        return DropReason.UNREADABLE_ANSWER  # a list, say: to take the row at its own word would hide a wrong one
+    named = str(reference) if reference is not None and str(reference).strip() else found.final
     status = check(found.final, named).status
     if status is Status.WRONG:
         return DropReason.WRONG_ANSWER

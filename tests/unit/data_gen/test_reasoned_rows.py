@@ -79,6 +79,12 @@ def test_a_named_answer_has_to_be_the_one_that_is_given() -> None:
     assert isinstance(read(text, answer=None), ReasonedRow)
 
 
+def test_a_named_answer_that_is_no_text_or_number_is_not_passed_over() -> None:
+    assert read("2 and 3 make 5.\n#### 5", answer=["6"]) is DropReason.UNREADABLE_ANSWER
+    for blank in (None, " "):
+        assert isinstance(read("2 and 3 make 5.\n#### 5", answer=blank), ReasonedRow)
+
+
 def test_reasoning_may_stand_in_a_column_of_its_own() -> None:
     found = read("The answer is 5.", reasoning_content="2 and 3 make 5.")
     assert isinstance(found, ReasonedRow)
