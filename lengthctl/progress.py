@@ -7,7 +7,7 @@ import os
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Protocol
 
@@ -41,7 +41,9 @@ class Narrator:
         self._quiet = quiet
         self.stages: dict[str, float] = {}
         if kept is not None and kept.is_file():
-            self.stages = json.loads(kept.read_text(encoding="utf-8"))
+            with suppress(ValueError, TypeError, AttributeError):  # torn: only times are lost
+                found = json.loads(kept.read_text(encoding="utf-8"))
+                self.stages = {name: float(spent) for name, spent in found.items()}
         self._live = sys.stderr.isatty() and not os.environ.get("CI") and not quiet
 
     def say(self, line: str) -> None:

@@ -21,6 +21,16 @@ def test_plain_lines_and_stage_times(capsys: pytest.CaptureFixture[str]) -> None
     assert narrator.stages["train"] >= 0
 
 
+@pytest.mark.parametrize("text", ["", "{", "[]", '{"train": "long"}'])
+def test_torn_stages_cost_their_times_only(tmp_path: Path, text: str) -> None:
+    (tmp_path / "stages.json").write_text(text)
+    narrator = Narrator(tmp_path / "stages.json")
+    assert narrator.stages == {}
+    with narrator.stage("train"):
+        pass
+    assert set(Narrator(tmp_path / "stages.json").stages) == {"train"}
+
+
 def test_stages_of_an_interrupted_run_add_up(tmp_path: Path) -> None:
     kept = tmp_path / "stages.json"
     kept.write_text('{"train": 100.0, "before": 5.0}')
