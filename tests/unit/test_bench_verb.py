@@ -7,9 +7,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from typer.testing import CliRunner
+from command_line import lengthctl
 
-from lengthctl.cli import app
 from lengthctl.cli.bench import find_bench
 from lengthctl.config.bench import BenchConfig
 from lengthctl.config.bench_loading import load_bench
@@ -26,7 +25,7 @@ def written(tmp_path: Path, text: str) -> Path:
 
 
 def invoke(tmp_path: Path, *words: str) -> Any:
-    return CliRunner().invoke(app, ["bench", *words, "--out", str(tmp_path / "out")])
+    return lengthctl("bench", *words, "--out", str(tmp_path / "out"))
 
 
 def scripted(tmp_path: Path, text: str = "So it is.\n#### 5") -> str:
@@ -49,7 +48,7 @@ def test_a_bench_through_the_command_line(tmp_path: Path) -> None:
     assert f"report: {tmp_path / 'out' / 'report.html'}" in told.stdout.replace("\n", "")
     page = (tmp_path / "out" / "report.html").read_text()
     (tmp_path / "out" / "report.html").unlink()
-    again = CliRunner().invoke(app, ["report", str(tmp_path / "out")])
+    again = lengthctl("report", str(tmp_path / "out"))
     assert again.exit_code == 0, again.exception
     assert "The base itself solves" in (tmp_path / "out" / "report.html").read_text()
     assert "<script>" in page  # the page's own
@@ -69,7 +68,7 @@ def test_a_failed_method_is_an_exit_code_and_the_rest_is_printed(tmp_path: Path)
 def test_quick_takes_one_seed_and_few_problems_into_a_folder_of_its_own(tmp_path: Path) -> None:
     text = "  t: {train: {recipe: arithmetic, overrides: [trainer.learning_rate=1e-4]}}\n"
     path = written(tmp_path, f"seeds: [5, 6]\nproblems: {{samples: 4}}\n{PLAIN}{text}")
-    out = CliRunner().invoke(app, ["bench", str(path), "--quick", "--dry-run"])
+    out = lengthctl("bench", str(path), "--quick", "--dry-run")
     assert out.exit_code == 0, out.output
     planned = json.loads(out.stdout)
     assert planned["out"] == "runs/bench-own-quick"
@@ -149,9 +148,9 @@ def test_the_shipped_bench_is_sound() -> None:
     bench = load_bench(find_bench("arithmetic"))
     assert bench.problems.limit >= 2000
     assert len(bench.seeds) == 3
-    out = CliRunner().invoke(app, ["bench", "arithmetic", "--dry-run"])
+    out = lengthctl("bench", "arithmetic", "--dry-run")
     assert out.exit_code == 0, out.exception
-    assert CliRunner().invoke(app, ["bench", "arithmetic", "--quick", "--dry-run"]).exit_code == 0
+    assert lengthctl("bench", "arithmetic", "--quick", "--dry-run").exit_code == 0
     sides = json.loads(out.stdout)["sides"]
     assert {"base", "c3ot condition=short", "tldr name=short", "answer now tokens=32", "l1 <=64 tokens"} <= set(sides)
 

@@ -3,20 +3,25 @@
 from __future__ import annotations
 
 import json
-import os
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+from command_line import run_main
+
+from lengthctl import cli
 
 HEAVY = ("torch", "ray", "vllm", "trl", "transformers", "datasets", "matplotlib")
 
 
-def lengthctl(*args: str, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
-    code = "from lengthctl.cli import main; main()"
-    command = [sys.executable, "-c", code, *args]
-    return subprocess.run(command, cwd=cwd, capture_output=True, text=True, timeout=60, env={**os.environ, "CI": "1"})
+def test_a_process_ends_with_the_exit_code_and_no_traceback() -> None:
+    out = subprocess.run(
+        [sys.executable, "-m", "lengthctl", "check", "quikstart"], capture_output=True, text=True, timeout=60
+    )
+    assert (out.returncode, out.stdout) == (2, "")
+    assert out.stderr.startswith("lengthctl: ")
+    assert "Traceback" not in out.stderr
 
 
 def test_help_imports_nothing_heavy() -> None:
@@ -35,23 +40,24 @@ def test_help_imports_nothing_heavy() -> None:
     "verb", ["quickstart", "train", "eval", "report", "ls", "show", "init", "check", "env", "rewards"]
 )
 def test_every_verb_has_help(verb: str) -> None:
-    out = lengthctl(verb, "--help")
+    out = run_main(verb, "--help")
     assert out.returncode == 0
     assert "Usage" in out.stdout
 
 
-def test_check_show_init(tmp_path: Path) -> None:
-    assert lengthctl("init", "quickstart", cwd=tmp_path).returncode == 0
-    checked = lengthctl("check", "quickstart.yaml", cwd=tmp_path).stdout
+def test_check_show_init(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert run_main("init", "quickstart").returncode == 0
+    checked = run_main("check", "quickstart.yaml").stdout
     assert checked == "quickstart.yaml: ok, 170 training and 60 held-out prompts, 4 targets each\n"
-    missing = lengthctl("check", "quickstart", "prompts.source=none.jsonl", cwd=tmp_path)
+    missing = run_main("check", "quickstart", "prompts.source=none.jsonl")
     assert (missing.returncode, missing.stdout) == (2, "")
     assert "none.jsonl" in missing.stderr
-    shown = lengthctl("show", "quickstart.yaml", "--json", "run.seed=7", cwd=tmp_path)
+    shown = run_main("show", "quickstart.yaml", "--json", "run.seed=7")
     assert json.loads(shown.stdout)["run"]["seed"] == 7
-    trl = lengthctl("show", "quickstart", "--trl", "run.seed=7").stdout
+    trl = run_main("show", "quickstart", "--trl", "run.seed=7").stdout
     assert {"learning_rate: 6e-05", "loss_type: dr_grpo", "logging_steps: 1", "seed: 7"} <= set(trl.splitlines())
-    assert lengthctl("init", "quickstart", cwd=tmp_path).returncode == 2
+    assert run_main("init", "quickstart").returncode == 2
 
 
 @pytest.mark.parametrize(
@@ -71,22 +77,22 @@ def test_check_show_init(tmp_path: Path) -> None:
     ],
 )
 def test_user_errors_are_short_and_exit_2(args: list[str], match: str) -> None:
-    out = lengthctl(*args)
+    out = run_main(*args)
     assert out.returncode == 2
     assert match in out.stderr
     assert "Traceback" not in out.stderr
     assert out.stdout == ""
 
 
-@pytest.mark.parametrize("leaving", ["raise KeyboardInterrupt", "sys.exit(15)"])
-def test_interrupted_is_130(leaving: str) -> None:
+@pytest.mark.parametrize("leaving", [KeyboardInterrupt(), SystemExit(15)], ids=["Ctrl-C", "SIGTERM"])
+def test_interrupted_is_130(monkeypatch: pytest.MonkeyPatch, leaving: BaseException) -> None:
     """Ctrl-C, and the SIGTERM handler that ray.init puts in place of ours."""
-    code = (
-        "import sys; from lengthctl import cli\n"
-        f"def stop(*_):\n    {leaving}\n"
-        "cli.browse.load_named = stop; sys.argv = ['lengthctl', 'check', 'quickstart']; cli.main()"
-    )
-    out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
+
+    def stop(*_: object) -> None:
+        raise leaving
+
+    monkeypatch.setattr(cli.browse, "load_named", stop)
+    out = run_main("check", "quickstart")
     assert out.returncode == 130
     assert "interrupted" in out.stderr
 
@@ -94,17 +100,20 @@ def test_interrupted_is_130(leaving: str) -> None:
 @pytest.mark.parametrize(
     ("raising", "match"),
     [
-        ("ValueError('odd')", "unexpected ValueError: odd. The traceback is in"),
-        ("OSError(28, 'x')", "the disk is full"),
+        (ValueError("odd"), "unexpected ValueError: odd. The traceback is in"),
+        (OSError(28, "x"), "the disk is full"),
     ],
 )
-def test_what_nobody_foresaw_is_kept_in_the_run_folder(tmp_path: Path, raising: str, match: str) -> None:
-    code = (
-        "import sys; from lengthctl import cli\n"
-        f"def fail(*_, **__):\n    raise {raising}\n"
-        "cli.jobs._run = fail; sys.argv = ['lengthctl', 'train', 'quickstart']; cli.main()"
-    )
-    out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, cwd=tmp_path)
+def test_what_nobody_foresaw_is_kept_in_the_run_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, raising: Exception, match: str
+) -> None:
+    def fail(*_: object, **__: object) -> None:
+        raise raising
+
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(cli.jobs, "prepare_heavy", lambda: None)  # it moves file descriptor 1
+    monkeypatch.setattr(cli.jobs, "_run", fail)
+    out = run_main("train", "quickstart")
     assert out.returncode == 1
     assert match in out.stderr
     assert "Traceback" not in out.stderr

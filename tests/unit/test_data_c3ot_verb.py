@@ -4,22 +4,15 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any
 
 import pytest
+from command_line import lengthctl
 from flaky_server import Answer, FlakyServer, completion
-from typer.testing import CliRunner
 
-import lengthctl.cli.data_c3ot  # noqa: F401  # adds the verb
-from lengthctl.cli import app
 from lengthctl.config import load_config
 from lengthctl.errors import ConfigError, DataError
 
 LONG = "Let me see. I see that 12 + 5 = 17, and then I also see that 17 * 2 = 34, and that is all there is."
-
-
-def run(*args: str) -> Any:
-    return CliRunner().invoke(app, list(args))
 
 
 def source(path: Path, completion: str = f"{LONG}\n#### 34") -> str:
@@ -30,13 +23,13 @@ def source(path: Path, completion: str = f"{LONG}\n#### 34") -> str:
 
 def test_equations_ask_no_model(tmp_path: Path) -> None:
     rows = source(tmp_path / "in.jsonl")
-    out = run("data", "c3ot", rows, "--compressor", "equations", "--out", str(tmp_path / "o"), "--json")
+    out = lengthctl("data", "c3ot", rows, "--compressor", "equations", "--out", str(tmp_path / "o"), "--json")
     assert out.exit_code == 0, out.exception
     stats = json.loads(out.stdout)
     assert stats["measured"]["rows_by_condition"] == {"long": 3, "short": 3}
     assert stats["measured"]["length_unit"] == "characters"
     assert not (tmp_path / "o" / "steps.jsonl").exists()
-    again = run("data", "c3ot", rows, "--compressor", "equations", "--out", str(tmp_path / "o"))
+    again = lengthctl("data", "c3ot", rows, "--compressor", "equations", "--out", str(tmp_path / "o"))
     assert again.exit_code == 0, again.exception
     assert "train.jsonl" in again.stdout
 
@@ -46,10 +39,10 @@ def test_an_endpoint_shortens(tmp_path: Path) -> None:
     with FlakyServer([Answer(body=completion("12+5=17, 17*2=34\n#### 34"))]) as server:
         command = ["data", "c3ot", rows, "--out", str(tmp_path / "o"), "--json", "--compressor", "endpoint"]
         command += ["--endpoint", server.url, "--model", "m", "attempts=1", "most_share=0.5"]
-        out = run(*command)
+        out = lengthctl(*command)
         assert out.exit_code == 0, out.exception
         assert len(server.bodies) == 3
-        assert run(*command).exit_code == 0
+        assert lengthctl(*command).exit_code == 0
         assert len(server.bodies) == 3
     stats = json.loads(out.stdout)
     assert stats["measured"]["rows_by_condition"] == {"long": 3, "short": 3}
@@ -59,11 +52,11 @@ def test_an_endpoint_shortens(tmp_path: Path) -> None:
 def test_dry_runs_ask_nobody(tmp_path: Path) -> None:
     rows = source(tmp_path / "in.jsonl")
     command = ["data", "c3ot", rows, "--out", str(tmp_path / "o"), "--dry-run"]
-    told = run(*command, "--compressor", "endpoint", "--endpoint", "http://127.0.0.1:9/v1", "--model", "m")
+    told = lengthctl(*command, "--compressor", "endpoint", "--endpoint", "http://127.0.0.1:9/v1", "--model", "m")
     assert told.exit_code == 0, told.exception
     assert "3 documents, 3 calls" in told.stdout
     assert "17 * 2 = 34" in told.stdout
-    counted = json.loads(run(*command, "--compressor", "equations", "--json").stdout)
+    counted = json.loads(lengthctl(*command, "--compressor", "equations", "--json").stdout)
     assert (counted["calls"], counted["text"]) == (0, "3 rows with reasoning; no model is asked")
     assert not (tmp_path / "o").exists()
 
@@ -83,7 +76,7 @@ def test_dry_runs_ask_nobody(tmp_path: Path) -> None:
     ],
 )
 def test_options_that_do_not_go_together(tmp_path: Path, options: list[str], message: str) -> None:
-    out = run("data", "c3ot", source(tmp_path / "in.jsonl"), "--out", str(tmp_path / "o"), *options)
+    out = lengthctl("data", "c3ot", source(tmp_path / "in.jsonl"), "--out", str(tmp_path / "o"), *options)
     assert isinstance(out.exception, ConfigError)
     assert message in str(out.exception)
     assert not (tmp_path / "o").exists()
@@ -95,7 +88,7 @@ def test_a_source_is_not_overwritten_by_its_result(tmp_path: Path, monkeypatch: 
     source(tmp_path / "data" / "train.jsonl")
     kept = (tmp_path / "data" / "train.jsonl").read_bytes()
     monkeypatch.chdir(tmp_path / "data")
-    out = run("data", "c3ot", named, "--compressor", "equations", "--out", ".")
+    out = lengthctl("data", "c3ot", named, "--compressor", "equations", "--out", ".")
     assert isinstance(out.exception, ConfigError)
     assert f"the result would take the place of {named}" in str(out.exception)
     assert (tmp_path / "data" / "train.jsonl").read_bytes() == kept
@@ -111,7 +104,7 @@ def test_a_source_is_not_overwritten_by_its_result(tmp_path: Path, monkeypatch: 
 )
 def test_data_without_reasoning_are_refused_in_a_sentence(tmp_path: Path, completion: str, reason: str) -> None:
     rows = source(tmp_path / "in.jsonl", completion)
-    out = run("data", "c3ot", rows, "--compressor", "equations", "--out", str(tmp_path / "o"))
+    out = lengthctl("data", "c3ot", rows, "--compressor", "equations", "--out", str(tmp_path / "o"))
     assert isinstance(out.exception, DataError)
     assert reason in str(out.exception)
     assert not (tmp_path / "o").exists()

@@ -9,24 +9,18 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from command_line import lengthctl
 from flaky_server import Answer, FlakyServer, completion
 from perfect_writer import PerfectWriter
-from typer.testing import CliRunner
 
 import lengthctl.cli.data_long
 import lengthctl.cli.data_self
-import lengthctl.cli.data_sets  # noqa: F401  # adds the verbs
-from lengthctl.cli import app
 from lengthctl.errors import ConfigError, DataError, FailureBudgetError, RunFolderError
 from lengthctl.length import Target, count_length
 from lengthctl.rollout.backend import Request, Sampling
 from lengthctl.scoring import s_l
 
 TOPICS = ("rain", "snow", "wind")
-
-
-def run(*args: str) -> Any:
-    return CliRunner().invoke(app, list(args))
 
 
 def prose(topic: str, words: int) -> str:
@@ -55,7 +49,7 @@ def test_texts_get_requests_from_an_endpoint_and_no_call_is_made_twice(tmp_path:
     with FlakyServer([REQUEST]) as server:
         command = ["data", "backtranslate", source, "--out", str(tmp_path / "o"), "--endpoint", server.url]
         command += ["--endpoint-model", "m", "--json", "--price-in", "1", "--price-out", "2"]
-        out = run(*command)
+        out = lengthctl(*command)
         assert out.exit_code == 0, out.exception
         assert len(server.bodies) == len(TOPICS)
         assert {body["model"] for body in server.bodies} == {"m"}
@@ -64,7 +58,7 @@ def test_texts_get_requests_from_an_endpoint_and_no_call_is_made_twice(tmp_path:
         rows, kept = rows_of(tmp_path / "o"), (tmp_path / "o" / "train.jsonl").read_bytes()
         assert [row["id"] for row in rows] == list(TOPICS)
         assert rows[0]["prompt"][0]["content"] == "Write an explanation of the weather for curious readers."
-        again = run(*command)
+        again = lengthctl(*command)
         assert again.exit_code == 0, again.exception
         assert len(server.bodies) == len(TOPICS)
         assert (tmp_path / "o" / "train.jsonl").read_bytes() == kept
@@ -74,12 +68,12 @@ def test_a_dry_run_of_back_translation_asks_nobody(tmp_path: Path) -> None:
     source = texts(tmp_path / "in.jsonl")
     command = ["data", "backtranslate", source, "--out", str(tmp_path / "o"), "--endpoint", "http://127.0.0.1:9/v1"]
     command += ["--model", "m", "--dry-run", "--limit", "2", "--price-in", "1"]
-    told = run(*command)
+    told = lengthctl(*command)
     assert told.exit_code == 0, told.exception
     assert "2 documents, 2 calls" in told.stdout
     assert "rain0 rain1" in told.stdout
     assert "cost: about" in told.stdout
-    as_json = json.loads(run(*command, "--json").stdout)
+    as_json = json.loads(lengthctl(*command, "--json").stdout)
     assert as_json["calls"] == 2
     assert as_json["prompt_tokens"] > 400
     assert not (tmp_path / "o").exists()
@@ -89,7 +83,7 @@ def test_refusals_end_the_command_when_the_budget_is_spent(tmp_path: Path) -> No
     source = texts(tmp_path / "in.jsonl")
     with FlakyServer([Answer(body=completion("I'm sorry, but I can't help with that."))]) as server:
         command = ["data", "backtranslate", source, "--out", str(tmp_path / "o"), "--endpoint", server.url]
-        out = run(*command, "--model", "m")
+        out = lengthctl(*command, "--model", "m")
     assert isinstance(out.exception, FailureBudgetError)
     assert "3 of 3 documents came to nothing (refused 3)" in str(out.exception)
 
@@ -107,7 +101,7 @@ def test_refusals_end_the_command_when_the_budget_is_spent(tmp_path: Path) -> No
     ],
 )
 def test_faults_of_back_translation(tmp_path: Path, options: list[str], told: str) -> None:
-    out = run("data", "backtranslate", texts(tmp_path / "in.jsonl"), "--out", str(tmp_path / "o"), *options)
+    out = lengthctl("data", "backtranslate", texts(tmp_path / "in.jsonl"), "--out", str(tmp_path / "o"), *options)
     assert isinstance(out.exception, ConfigError), out.exception
     assert told in str(out.exception)
     assert not (tmp_path / "o").exists()
@@ -117,7 +111,7 @@ def test_a_source_that_is_gone_is_told_before_anything_starts(tmp_path: Path) ->
     for verb in ("backtranslate", "agentwrite"):
         for more in ([], ["--dry-run"]):
             gone = [str(tmp_path / "gone.jsonl"), "--out", str(tmp_path / "o"), *more]
-            out = run("data", verb, *gone)
+            out = lengthctl("data", verb, *gone)
             assert isinstance(out.exception, DataError), verb
             assert "gone.jsonl" in str(out.exception)
 
@@ -126,12 +120,12 @@ def test_a_source_that_is_gone_is_told_before_anything_starts(tmp_path: Path) ->
 def test_what_would_be_refused_at_the_end_is_refused_before_anything_is_paid(tmp_path: Path, verb: str) -> None:
     source = write(tmp_path / "in.jsonl", [{"prompt": f"On {t}.", "completion": prose(t, 240)} for t in TOPICS])
     other = tmp_path / "other"
-    assert run("data", "mix", source, "--ratio", "0", "--out", str(other)).exit_code == 0
+    assert lengthctl("data", "mix", source, "--ratio", "0", "--out", str(other)).exit_code == 0
     files = sorted(other.iterdir())
     with FlakyServer([REQUEST]) as server:
         command = ["data", verb, source, "--endpoint", server.url, "--model", "m"]
-        into_other = run(*command, "--out", str(other))
-        kept_out = run(*command, "--out", str(tmp_path / "o"), "--against", str(tmp_path / "gone.jsonl"))
+        into_other = lengthctl(*command, "--out", str(other))
+        kept_out = lengthctl(*command, "--out", str(tmp_path / "o"), "--against", str(tmp_path / "gone.jsonl"))
         assert server.bodies == []
     assert isinstance(into_other.exception, RunFolderError)
     assert "data of another kind" in str(into_other.exception)
@@ -159,11 +153,11 @@ def test_a_plan_is_written_through_an_endpoint_and_no_call_is_made_twice(tmp_pat
     with WriterServer() as server:
         command = ["data", "agentwrite", source, "--out", str(tmp_path / "o"), "--endpoint", server.url, "--model", "m"]
         command += ["--words", "1200,1500", "part_ceiling=500", "--seed", "3", "--json"]
-        out = run(*command)
+        out = lengthctl(*command)
         assert out.exit_code == 0, out.exception
         asked = len(server.bodies)
         rows, kept = rows_of(tmp_path / "o"), (tmp_path / "o" / "train.jsonl").read_bytes()
-        again = run(*command)
+        again = lengthctl(*command)
         assert again.exit_code == 0, again.exception
         assert len(server.bodies) == asked
     assert (tmp_path / "o" / "train.jsonl").read_bytes() == kept
@@ -180,7 +174,7 @@ def test_a_plan_is_written_through_an_endpoint_and_no_call_is_made_twice(tmp_pat
 def test_a_dry_run_of_agentwrite_shows_plans_and_their_cost(tmp_path: Path) -> None:
     source = prompts(tmp_path / "in.jsonl", target=2000)
     command = ["data", "agentwrite", source, "--out", str(tmp_path / "o"), "--endpoint", "http://127.0.0.1:9/v1"]
-    out = run(*command, "--model", "m", "--dry-run", "--limit", "2")
+    out = lengthctl(*command, "--model", "m", "--dry-run", "--limit", "2")
     assert out.exit_code == 0, out.exception
     assert "2 documents" in out.stdout
     assert "Explain the snow." in out.stdout
@@ -199,7 +193,7 @@ def test_a_dry_run_of_agentwrite_shows_plans_and_their_cost(tmp_path: Path) -> N
     ],
 )
 def test_faults_of_agentwrite(tmp_path: Path, options: list[str], told: str) -> None:
-    out = run("data", "agentwrite", prompts(tmp_path / "in.jsonl"), "--out", str(tmp_path / "o"), *options)
+    out = lengthctl("data", "agentwrite", prompts(tmp_path / "in.jsonl"), "--out", str(tmp_path / "o"), *options)
     assert isinstance(out.exception, ConfigError), out.exception
     assert told in str(out.exception)
     assert not (tmp_path / "o").exists()
@@ -207,7 +201,7 @@ def test_faults_of_agentwrite(tmp_path: Path, options: list[str], told: str) -> 
 
 def test_a_dry_run_of_self_lengthen_counts_all_rounds(tmp_path: Path) -> None:
     command = ["data", "self-lengthen", "--out", str(tmp_path / "o"), "--dry-run", "--json"]
-    few, more = (json.loads(run(*command, "--limit", n).stdout) for n in ("2", "4"))
+    few, more = (json.loads(lengthctl(*command, "--limit", n).stdout) for n in ("2", "4"))
     assert 0 < few["calls"] < more["calls"]
     assert "48 instructions given" in few["text"]
     assert not (tmp_path / "o").exists()
@@ -225,7 +219,7 @@ def test_a_dry_run_of_self_lengthen_counts_all_rounds(tmp_path: Path) -> None:
     ],
 )
 def test_faults_of_self_lengthen(tmp_path: Path, options: list[str], told: str) -> None:
-    out = run("data", "self-lengthen", *options, "--out", str(tmp_path / "o"), "--dry-run")
+    out = lengthctl("data", "self-lengthen", *options, "--out", str(tmp_path / "o"), "--dry-run")
     assert isinstance(out.exception, ConfigError), out.exception
     assert told in str(out.exception)
 
@@ -234,14 +228,16 @@ def test_what_was_planned_can_be_curated_asked_for_and_mixed(tmp_path: Path) -> 
     source = prompts(tmp_path / "in.jsonl")
     with WriterServer() as server:
         command = ["data", "agentwrite", source, "--out", str(tmp_path / "a"), "--endpoint", server.url, "--model", "m"]
-        assert run(*command, "--words", "1000").exit_code == 0
+        assert lengthctl(*command, "--words", "1000").exit_code == 0
     made = str(tmp_path / "a" / "train.jsonl")
-    curated = run("data", "curate", made, "--out", str(tmp_path / "c"), "--json")
+    curated = lengthctl("data", "curate", made, "--out", str(tmp_path / "c"), "--json")
     assert curated.exit_code == 0, curated.exception
     assert json.loads(curated.stdout)["used"] == len(TOPICS), "the length that the prompt names is the one written"
-    asked = run("data", "constrain", made, "--out", str(tmp_path / "k"), "--json")
+    asked = lengthctl("data", "constrain", made, "--out", str(tmp_path / "k"), "--json")
     assert asked.exit_code == 0, asked.exception
-    mixed = run("data", "mix", str(tmp_path / "c" / "train.parquet"), "--ratio", "0", "--out", str(tmp_path / "m"))
+    mixed = lengthctl(
+        "data", "mix", str(tmp_path / "c" / "train.parquet"), "--ratio", "0", "--out", str(tmp_path / "m")
+    )
     assert mixed.exit_code == 0, mixed.exception
     before, after = ({row["id"]: row for row in rows_of(tmp_path / name)} for name in ("c", "m"))
     assert set(before) == set(after) == set(TOPICS)

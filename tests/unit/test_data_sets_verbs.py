@@ -7,18 +7,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from typer.testing import CliRunner
+from command_line import lengthctl
 
-import lengthctl.cli.data_sets  # noqa: F401  # adds the verbs
-from lengthctl.cli import app
 from lengthctl.errors import ConfigError, DataError
 from lengthctl.length import Target
 
 TOPICS = ("rain", "snow", "wind", "fog", "hail", "frost")
-
-
-def lengthctl_(*args: str) -> Any:
-    return CliRunner().invoke(app, list(args))
 
 
 def prose(topic: str, words: int) -> str:
@@ -47,7 +41,7 @@ def texts(path: Path, words: int = 120, demand: str = "") -> str:
 def test_constrain_asks_for_what_is_there(tmp_path: Path) -> None:
     source = texts(tmp_path / "in.jsonl")
     command = ["data", "constrain", source, "--out", str(tmp_path / "o"), "--unit", "characters", "--json"]
-    out = lengthctl_(*command, "min_length=50", "kinds={about: 1}")
+    out = lengthctl(*command, "min_length=50", "kinds={about: 1}")
     assert out.exit_code == 0, out.exception
     stats = json.loads(out.stdout)
     assert stats["used"] == len(TOPICS)
@@ -69,7 +63,7 @@ def test_constrain_asks_for_what_is_there(tmp_path: Path) -> None:
 )
 def test_faults_of_constrain(tmp_path: Path, options: list[str], told: str) -> None:
     source = texts(tmp_path / "in.jsonl")
-    out = lengthctl_("data", "constrain", source, "--out", str(tmp_path / "o"), *options)
+    out = lengthctl("data", "constrain", source, "--out", str(tmp_path / "o"), *options)
     assert isinstance(out.exception, ConfigError)
     assert told in str(out.exception)
     assert not (tmp_path / "o").exists()
@@ -78,7 +72,7 @@ def test_faults_of_constrain(tmp_path: Path, options: list[str], told: str) -> N
 def test_curate_keeps_those_that_have_the_length_they_state(tmp_path: Path) -> None:
     good = texts(tmp_path / "good.jsonl", 120, " in 120 words")
     short = texts(tmp_path / "short.jsonl", 60, " in 900 words")
-    out = lengthctl_("data", "curate", good, short, "--out", str(tmp_path / "o"), "--json", "--size", "4")
+    out = lengthctl("data", "curate", good, short, "--out", str(tmp_path / "o"), "--json", "--size", "4")
     assert out.exit_code == 0, out.exception
     rows = rows_of(tmp_path / "o")
     assert len(rows) == 4
@@ -99,7 +93,7 @@ def test_curate_keeps_those_that_have_the_length_they_state(tmp_path: Path) -> N
 )
 def test_faults_of_curate(tmp_path: Path, options: list[str], told: str) -> None:
     source = texts(tmp_path / "in.jsonl")
-    out = lengthctl_("data", "curate", source, "--out", str(tmp_path / "o"), *options)
+    out = lengthctl("data", "curate", source, "--out", str(tmp_path / "o"), *options)
     assert isinstance(out.exception, ConfigError)
     assert told in str(out.exception)
 
@@ -111,7 +105,7 @@ def test_mix_takes_general_rows_by_the_ratio(tmp_path: Path) -> None:
         [{"instruction": f"Add {i} and {i}.", "output": f"It is {2 * i}."} for i in range(50)],
     )
     command = ["data", "mix", long, "--out", str(tmp_path / "o")]
-    out = lengthctl_(*command, "--general", general, "--ratio", "2", "--seed", "1")
+    out = lengthctl(*command, "--general", general, "--ratio", "2", "--seed", "1")
     assert out.exit_code == 0, out.exception
     assert [row["part"] for row in rows_of(tmp_path / "o")].count("general") == 2 * len(TOPICS)
     assert "Long texts mixed with general ones" in out.stdout
@@ -119,7 +113,7 @@ def test_mix_takes_general_rows_by_the_ratio(tmp_path: Path) -> None:
     held_out = write(
         tmp_path / "eval.jsonl", [{"prompt": f"Explain the {TOPICS[0]} that falls on the {TOPICS[0]} hills."}]
     )
-    alone = lengthctl_("data", "mix", long, "--out", str(tmp_path / "p"), "--ratio", "0", "--against", held_out)
+    alone = lengthctl("data", "mix", long, "--out", str(tmp_path / "p"), "--ratio", "0", "--against", held_out)
     assert alone.exit_code == 0, alone.exception
     assert TOPICS[0] not in {row["id"] for row in rows_of(tmp_path / "p")}
 
@@ -130,14 +124,14 @@ def test_mix_takes_general_rows_by_the_ratio(tmp_path: Path) -> None:
 )
 def test_faults_of_mix(tmp_path: Path, arguments: list[str], told: str) -> None:
     long = texts(tmp_path / "long.jsonl")
-    out = lengthctl_("data", "mix", *(long if a == "L" else a for a in arguments), "--out", str(tmp_path / "o"))
+    out = lengthctl("data", "mix", *(long if a == "L" else a for a in arguments), "--out", str(tmp_path / "o"))
     assert isinstance(out.exception, ConfigError)
     assert told in str(out.exception)
 
 
 def test_sources_that_are_none_are_told(tmp_path: Path) -> None:
     for verb in ("constrain", "curate"):
-        missing = lengthctl_("data", verb, "--out", str(tmp_path / "o"), "a=1")
+        missing = lengthctl("data", verb, "--out", str(tmp_path / "o"), "a=1")
         assert "SOURCE  is missing" in str(missing.exception)
-        gone = lengthctl_("data", verb, str(tmp_path / "gone.jsonl"), "--out", str(tmp_path / "o"))
+        gone = lengthctl("data", verb, str(tmp_path / "gone.jsonl"), "--out", str(tmp_path / "o"))
         assert isinstance(gone.exception, DataError)

@@ -7,16 +7,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from typer.testing import CliRunner
+from command_line import lengthctl
 
-from lengthctl.cli import app
 from lengthctl.errors import ConfigError, DataError
 
 OPENINGS = ("Rain", "Snow", "Wind", "Fog", "Hail", "Frost", "Thunder", "Sunshine")
-
-
-def lengthctl(*args: str) -> Any:
-    return CliRunner().invoke(app, list(args))
 
 
 def text(topic: str, words: int) -> str:

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any
 
 import flaky_server as flaky
 import pytest
+from command_line import lengthctl
 from flaky_server import Answer, FlakyServer, completion
-from typer.testing import CliRunner
 
-from lengthctl.cli import app
 from lengthctl.errors import LengthctlError
 from lengthctl.judging import LONGBENCH_WRITE
 
@@ -28,10 +26,6 @@ def endpoint(url: str, timeout_s: float = 1.0) -> str:
 
 def over(url: str, timeout_s: float = 1.0) -> list[str]:
     return ["rollout.backend=endpoint", f"rollout.endpoint={endpoint(url, timeout_s)}"]
-
-
-def lengthctl(*args: str) -> Any:
-    return CliRunner().invoke(app, list(args))
 
 
 def prompts(tmp_path: Path) -> Path:

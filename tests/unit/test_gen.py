@@ -8,11 +8,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from command_line import lengthctl
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from typer.testing import CliRunner
 
-from lengthctl.cli import app
 from lengthctl.errors import DataError, LengthctlError, RunFolderError
 from lengthctl.length import Relation, Target, Unit
 from lengthctl.pipelines.gen_input import items_from_file, items_from_lines
@@ -25,10 +24,6 @@ def script(tmp_path: Path, texts: dict[str, list[str]]) -> list[str]:
     path = tmp_path / "script.jsonl"
     path.write_text("".join(json.dumps({"id": key, "texts": value}) + "\n" for key, value in texts.items()))
     return ["rollout.backend=scripted", f"rollout.script={path}"]
-
-
-def lengthctl(*args: str, stdin: str | None = None) -> Any:
-    return CliRunner().invoke(app, list(args), input=stdin)
 
 
 def test_a_prompt_gives_its_text_and_says_whether_it_hit(tmp_path: Path) -> None:

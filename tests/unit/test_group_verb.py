@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 import json
-import os
-import subprocess
-import sys
 from pathlib import Path
 
+from command_line import Ended, run_main
 from learning_run import write_learning
 
 
-def show(*args: str) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-c", "from lengthctl.cli import main; main()", "show", *args]
-    return subprocess.run(command, capture_output=True, text=True, timeout=60, env={**os.environ, "CI": "1"})
+def show(*args: str) -> Ended:
+    return run_main("show", *args)
 
 
 def test_a_group_is_printed_with_rewards_and_advantages(tmp_path: Path) -> None:

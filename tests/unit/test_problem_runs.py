@@ -9,13 +9,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from command_line import lengthctl
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from solver import Solver
-from typer.testing import CliRunner
 
 from lengthctl.checking import Status
-from lengthctl.cli import app
 from lengthctl.config import Config, ModelConfig, PromptsConfig, RewardSpec
 from lengthctl.config.sections import EvaluateConfig
 from lengthctl.evaluate.attempts import Attempt
@@ -229,7 +228,7 @@ def lengthctl_eval(tmp_path: Path, *words: str) -> Any:
     path = tmp_path / "script.jsonl"
     path.write_text(json.dumps({"id": "*", "texts": ["So it is.\n#### 5"]}) + "\n")
     backend = ["rollout.backend=scripted", f"rollout.script={path}"]
-    return CliRunner().invoke(app, ["eval", *words, *settings, *backend, "--out", str(tmp_path / "e"), "--json"])
+    return lengthctl("eval", *words, *settings, *backend, "--out", str(tmp_path / "e"), "--json")
 
 
 def test_eval_of_levels_without_lengths(tmp_path: Path) -> None:

@@ -7,17 +7,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from typer.testing import CliRunner
+from command_line import lengthctl
 
-from lengthctl.cli import app
 from lengthctl.errors import ConfigError, DataError
 from lengthctl.judging import LONGBENCH_WRITE
 
 TOPICS = ("Rain", "Snow", "Wind", "Fog")
-
-
-def lengthctl(*args: str) -> Any:
-    return CliRunner().invoke(app, list(args))
 
 
 def text(topic: str, words: int) -> str:

@@ -6,9 +6,8 @@ import json
 import sys
 
 import pytest
-from typer.testing import CliRunner
+from command_line import lengthctl
 
-from lengthctl.cli import app
 from lengthctl.errors import ConfigError
 from lengthctl.rewards import load_rewards
 
@@ -17,8 +16,9 @@ HEAVY = ("torch", "ray", "vllm", "trl", "transformers", "datasets", "matplotlib"
 
 def rewards(*args: str) -> str:
     before = {name for name in HEAVY if name in sys.modules}
-    result = CliRunner().invoke(app, ["rewards", *args], catch_exceptions=False)
-    assert result.exit_code == 0
+    result = lengthctl("rewards", *args)
+    if result.exception is not None:
+        raise result.exception
     assert {name for name in HEAVY if name in sys.modules} == before
     return result.output
 

@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import csv
 import json
-import os
 import resource
-import subprocess
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
+from command_line import run_main
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -31,12 +29,6 @@ ROWS = [{"text": "one two three.", "target": 3}, {"text": "one two", "target": 1
 def write_jsonl(path: Path, rows: Sequence[object]) -> Path:
     path.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
     return path
-
-
-def lengthctl(*args: str) -> subprocess.CompletedProcess[str]:
-    code = "import lengthctl.cli.score; from lengthctl.cli import main; main()"
-    command = [sys.executable, "-c", code, *args]
-    return subprocess.run(command, capture_output=True, text=True, timeout=60, env={**os.environ, "CI": "1"})
 
 
 def lengths(path: Path, columns: Columns | None = None, **options: Any) -> list[int]:
@@ -110,13 +102,13 @@ def test_tokens_are_counted_by_the_tokenizer(tmp_path: Path) -> None:
 def test_verb_prints_writes_and_fails_by_bound(tmp_path: Path) -> None:
     path = write_jsonl(tmp_path / "a.jsonl", ROWS)
     out = tmp_path / "scores" / "a.jsonl"
-    done = lengthctl("score", str(path), "--json", "--out", str(out), "--fail-under", "pm=0.6")
+    done = run_main("score", str(path), "--json", "--out", str(out), "--fail-under", "pm=0.6")
     assert (done.returncode, done.stderr) == (0, "")
     (subject,) = json.loads(done.stdout)["subjects"].values()
     assert subject["overall"]["pm"]["value"] == pytest.approx(2 / 3)
     rows = [row for _, row in read_records(out)]
     assert [(row["length"], row["pm"], row["s_l"]) for row in rows] == [(3, True, 1.0), (2, True, 0.0), (0, False, 0.0)]
-    failed = lengthctl("score", str(path), "--fail-under", "pm=0.7", "--fail-over", "abs_relative_deviation=0.9")
+    failed = run_main("score", str(path), "--fail-under", "pm=0.7", "--fail-over", "abs_relative_deviation=0.9")
     assert failed.returncode == 3
     assert failed.stderr == "lengthctl: pm is 0.6667, under the bound of 0.7\n"
     assert "PM %" in failed.stdout
@@ -134,7 +126,7 @@ def test_verb_prints_writes_and_fails_by_bound(tmp_path: Path) -> None:
     ],
 )
 def test_wrong_options_exit_2(tmp_path: Path, args: list[str], match: str) -> None:
-    out = lengthctl("score", str(write_jsonl(tmp_path / "a.jsonl", ROWS)), *args)
+    out = run_main("score", str(write_jsonl(tmp_path / "a.jsonl", ROWS)), *args)
     assert (out.returncode, out.stdout) == (2, "")
     assert match in out.stderr
     assert "Traceback" not in out.stderr

@@ -9,9 +9,8 @@ from random import Random
 from typing import Any
 
 import pytest
-from typer.testing import CliRunner
+from command_line import lengthctl
 
-from lengthctl.cli import app
 from lengthctl.data_gen.composed_critiques import compose_verdict
 from lengthctl.data_gen.filters import DropReason
 from lengthctl.data_gen.instruction_data import Instruction
@@ -144,10 +143,6 @@ def test_rows_that_are_no_pairs(row: dict[str, Any], reason: DropReason) -> None
 def test_files_of_another_kind_are_told_with_their_line(row: dict[str, Any]) -> None:
     with pytest.raises(DataError, match=r"^f:1"):
         parse_preference(row, "f:1")
-
-
-def lengthctl(*args: str) -> Any:
-    return CliRunner().invoke(app, list(args))
 
 
 def read(path: Path) -> list[dict[str, Any]]:

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 from synthetic_evaluation import write_evaluation
 
+from lengthctl.cli.results import print_run
 from lengthctl.errors import DataError
 from lengthctl.evaluate.summary import difference_rows, parse_summary, read_summary, summary_rows
 
@@ -54,16 +53,16 @@ def test_an_evaluation_has_its_subjects_in_order(tmp_path: Path) -> None:
     assert rows[1][head.index("FM %")].startswith("+")
 
 
-def test_the_command_line_prints_both_shapes(tmp_path: Path) -> None:
+def test_the_command_line_prints_both_shapes(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     write_evaluation(tmp_path, prompts=2)
-    code = "import sys; from pathlib import Path\n"
-    code += "from lengthctl.cli.results import print_run; print_run(Path(sys.argv[1]), False)"
-    told = subprocess.run([sys.executable, "-c", code, tmp_path], capture_output=True, text=True, timeout=60).stdout
+    print_run(tmp_path, False)
+    told = capsys.readouterr().out
     assert "Each minus plain" in told
     assert told.splitlines()[-1] == f"report: {tmp_path / 'report.html'}"
     assert any("all" in line and "close" in line and "100.0 [100.0, 100.0]" in line for line in told.splitlines())
     (tmp_path / "summary.json").write_text(QUICKSTART.read_text())
-    told = subprocess.run([sys.executable, "-c", code, tmp_path], capture_output=True, text=True, timeout=60).stdout
+    print_run(tmp_path, False)
+    told = capsys.readouterr().out
     assert "before" in told
     assert "Each minus" not in told
 
