@@ -41,8 +41,8 @@ unit: $(VENV)/.dev  ## unit tests only (under 2 minutes)
 e2e: $(VENV)/.dev  ## end-to-end runs only
 	$(PY) -m pytest tests/e2e -m "not recipes and not gpu"
 
-test-all: $(VENV)/.dev  ## everything, the first steps of every recipe included
-	$(PY) -m pytest -m "not gpu"
+test-all: $(VENV)/.dev  ## everything, the first steps of every recipe and ten times the examples included
+	$(PY) -m pytest -m "not gpu" --hypothesis-profile=thorough
 
 lint: $(VENV)/.dev  ## ruff and mypy
 	$(VENV)/bin/ruff check .

@@ -6,6 +6,7 @@ import base64
 import hashlib
 import json
 import re
+import shutil
 from collections.abc import Sequence
 from html.parser import HTMLParser
 from pathlib import Path
@@ -42,11 +43,12 @@ def write_samples(path: Path, rows: Sequence[Scored]) -> None:
     path.write_text("\n".join(lines) + "\n")
 
 
-@pytest.fixture
-def run(tmp_path: Path) -> Path:
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("run")
     before, after = samples(2.0), samples(1.0)
-    write_samples(tmp_path / "samples" / "before.jsonl", before)
-    write_samples(tmp_path / "samples" / "after.jsonl", after)
+    write_samples(folder / "samples" / "before.jsonl", before)
+    write_samples(folder / "samples" / "after.jsonl", after)
     config = {"model": {"name": "m"}, "prompts": {"source": "builtin", "unit": "words"}}
     summary: dict[str, Any] = {
         "schema": 1,
@@ -60,14 +62,24 @@ def run(tmp_path: Path) -> Path:
         "command": "lengthctl quickstart",
         "config": config,
     }
-    (tmp_path / "summary.json").write_text(json.dumps(summary))
+    (folder / "summary.json").write_text(json.dumps(summary))
     metrics = [{"step": i, "split": "train", "reward": i / 10} for i in range(5)]
-    (tmp_path / "metrics.jsonl").write_text("".join(json.dumps(m) + "\n" for m in metrics))
-    return tmp_path
+    (folder / "metrics.jsonl").write_text("".join(json.dumps(m) + "\n" for m in metrics))
+    return folder
 
 
-def test_page_is_self_contained_and_escaped(run: Path) -> None:
-    page = write_report(run).read_text()
+@pytest.fixture(scope="module")
+def page(made: Path) -> str:
+    return write_report(made).read_text()
+
+
+@pytest.fixture
+def run(made: Path, tmp_path: Path) -> Path:
+    """A copy to change."""
+    return Path(shutil.copytree(made, tmp_path / "run"))
+
+
+def test_page_is_self_contained_and_escaped(page: str) -> None:
     assert "PM went from" in page
     assert page.count("<script") == 1  # the filter's own; nothing else may run
     assert "&lt;script&gt;" in page
@@ -78,16 +90,15 @@ def test_page_is_self_contained_and_escaped(run: Path) -> None:
     assert len(page.encode()) < 2_000_000
 
 
-def test_only_the_page_s_own_script_may_run(run: Path) -> None:
-    page = write_report(run).read_text()
+def test_only_the_page_s_own_script_may_run(page: str) -> None:
     script = re.search(r"<script>(.*?)</script>", page, re.DOTALL)
     assert script is not None
     digest = base64.b64encode(hashlib.sha256(script[1].encode()).digest()).decode()
     assert f"default-src 'none'; style-src 'unsafe-inline'; script-src 'sha256-{digest}'" in page
 
 
-def test_same_data_same_bytes(run: Path) -> None:
-    assert write_report(run).read_bytes() == write_report(run).read_bytes()
+def test_same_data_same_bytes(made: Path, page: str) -> None:
+    assert write_report(made).read_bytes() == page.encode()
 
 
 def test_one_evaluation_alone(run: Path) -> None:

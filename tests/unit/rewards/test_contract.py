@@ -45,6 +45,9 @@ COLUMNS: Mapping[str, Any] = {
 }
 """A value for every column that a reward may declare in `columns`."""
 
+EXAMPLES = settings(max_examples=25)
+"""Few, as the texts are six and the rewards many."""
+
 Row = dict[str, Any]
 
 
@@ -119,7 +122,7 @@ def test_declares_range_and_scope(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", NAMES)
-@settings(max_examples=40)
+@EXAMPLES
 @given(groups=batches())
 def test_one_bounded_value_a_completion(name: str, groups: list[list[Row]]) -> None:
     rows = flat(groups)
@@ -174,7 +177,7 @@ def test_a_giant_text_is_one_value(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", [name for name in NAMES if name not in BY_PLACE])
-@settings(max_examples=40)
+@EXAMPLES
 @given(groups=batches(), seed=st.integers(0, 99))
 def test_the_order_within_a_group_does_not_matter(name: str, groups: list[list[Row]], seed: int) -> None:
     dice = random.Random(seed)
@@ -187,7 +190,7 @@ def test_the_order_within_a_group_does_not_matter(name: str, groups: list[list[R
 
 
 @pytest.mark.parametrize("name", [name for name in NAMES if scope(name) != "batch"])
-@settings(max_examples=40)
+@EXAMPLES
 @given(groups=batches(), others=batches())
 def test_a_value_does_not_depend_on_other_groups(name: str, groups: list[list[Row]], others: list[list[Row]]) -> None:
     first, rest = groups[0], others[1:]
@@ -196,7 +199,7 @@ def test_a_value_does_not_depend_on_other_groups(name: str, groups: list[list[Ro
 
 
 @pytest.mark.parametrize("name", [name for name in NAMES if scope(name) == "completion"])
-@settings(max_examples=40)
+@EXAMPLES
 @given(groups=batches(groups=1), others=batches(groups=1))
 def test_a_value_does_not_depend_on_its_group(name: str, groups: list[list[Row]], others: list[list[Row]]) -> None:
     own = groups[0][0]
