@@ -39,8 +39,8 @@ def byte_model(
     return LlamaForCausalLM(LlamaConfig(vocab_size=rows, tie_word_embeddings=tied, **sizes)).to(dtype)
 
 
-def save_byte_model(folder: Path, *, tied: bool = True) -> Path:
+def save_byte_model(folder: Path, *, tied: bool = True, rows: int = PADDED) -> Path:
     """A folder as transformers writes it."""
-    byte_model(tied=tied).save_pretrained(folder)
+    byte_model(tied=tied, rows=rows).save_pretrained(folder)
     byte_tokenizer().save_pretrained(folder)
     return folder
