@@ -2,23 +2,12 @@
 
 from __future__ import annotations
 
-import re
-import shlex
-from pathlib import Path
-
 import pytest
+from recipe_headers import CONFIGS, commands
 
 from lengthctl.config import load_config
 
-CONFIGS = Path(__file__).parents[2] / "configs"
 NAMES = ("longwriter_sft", "longwriter_dpo", "minimum_tuning", "minimum_tuning_annealing")
-
-
-def commands(name: str) -> list[list[str]]:
-    """The `lengthctl train` commands of a recipe's header, as words."""
-    header = [line[1:] for line in (CONFIGS / f"{name}.yaml").read_text().splitlines() if line.startswith("#")]
-    joined = re.sub(r"\\\n\s*", " ", "\n".join(header))
-    return [shlex.split(line) for line in re.findall(r"lengthctl train .*", joined)]
 
 
 @pytest.mark.parametrize("name", NAMES)
