@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Protocol
@@ -116,9 +116,10 @@ class _InstructionRows:
     reading: Reading
     name: str
     licence: str | None
+    held: Iterable[tuple[str, Mapping[str, Any]]] | None = None
 
     def read(self) -> Iterator[tuple[str, Mapping[str, Any]]]:
-        return read_rows(self.source, self.reading)
+        return read_rows(self.source, self.reading) if self.held is None else iter(self.held)
 
     def parse(self, row: Mapping[str, Any], where: str) -> Instruction | DropReason:
         parsed = parse_row(row, self.reading.columns, where)
@@ -130,7 +131,12 @@ class _InstructionRows:
 
 
 def read_instructions(
-    source: str | Path, reading: Reading = WHOLE, *, name: str | None = None, licence: str | None = None
+    source: str | Path,
+    reading: Reading = WHOLE,
+    *,
+    name: str | None = None,
+    licence: str | None = None,
+    rows: Iterable[tuple[str, Mapping[str, Any]]] | None = None,
 ) -> Instructions:
     """Rows of a .jsonl, .csv or .parquet file or of a hub dataset; nothing is read before they are iterated.
 
@@ -145,10 +151,10 @@ def read_instructions(
         reading: which part of a hub dataset, and names of columns.
         name: what the rows give as their source; `source` when None.
         licence: of rows that do not name their own.
+        rows: what `read_rows` gave of the source, where it was read already.
     """
     text = str(source)
-    rows = _InstructionRows(text, reading, name or text, licence)
-    return Instructions(name or text, rows)
+    return Instructions(name or text, _InstructionRows(text, reading, name or text, licence, rows))
 
 
 def read_rows(source: str | Path, reading: Reading = WHOLE) -> Iterator[tuple[str, Mapping[str, Any]]]:

@@ -16,7 +16,6 @@ from lengthctl.cli.results import print_group, print_run
 from lengthctl.errors import ConfigError, Problem
 
 if TYPE_CHECKING:
-    from lengthctl.config import DataConfig
     from lengthctl.rewards.catalog import RewardInfo
 
 __all__: list[str] = []
@@ -81,32 +80,10 @@ def init(
 
 @app.command()
 def check(config: str, overrides: Overrides = None) -> None:
-    """Check a config and its prompts without starting anything; sets of the hub are not fetched."""
-    from lengthctl.prompt_sources import load_seed_prompts
+    """Check a config and the rows of its data and prompts, without starting anything; of the hub the first 64 rows."""
+    from lengthctl.pipelines.row_checks import check_rows
 
-    loaded = load_named(config, overrides)
-    sources = {loaded.prompts.source, loaded.prompts.eval_source} - {None}
-    if not all(source == "builtin" or Path(str(source)).suffix for source in sources):
-        emit(f"{config}: ok")
-        return
-    if loaded.prompts.problems is not None and not loaded.prompts.targets:
-        levels = f", each at {len(loaded.prompts.levels)} levels" if loaded.prompts.levels else ""
-        emit(f"{config}: ok, trained on problems {loaded.prompts.problems}{levels}")
-        return
-    held_out, targets = len(load_seed_prompts(loaded.prompts, "eval")), len(loaded.prompts.targets)
-    learned = f"{len(load_seed_prompts(loaded.prompts, 'train'))} training"
-    if loaded.data is not None:
-        learned = _count_rows(loaded.data)
-    emit(f"{config}: ok, {learned} and {held_out} held-out prompts, {targets} targets each")
-
-
-def _count_rows(data: DataConfig) -> str:
-    """Rows of a file, as far as they can be read; sets of the hub are not fetched."""
-    from lengthctl.data_gen.instruction_data import Reading, read_rows
-
-    if not Path(data.source).suffix:
-        return f"rows of {data.source}"
-    return f"{sum(1 for _ in read_rows(data.source, Reading(data.subset, data.split)))} rows of {data.source}"
+    emit(f"{config}: ok, {check_rows(load_named(config, overrides))}")
 
 
 @app.command(name="rewards")

@@ -44,7 +44,9 @@ def train(
     overrides: Overrides = None,
     resume: Annotated[Path | None, typer.Option(help="Go on with this run folder.")] = None,
     clean: Clean = False,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Check and print the config, start nothing.")] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Check the config and the rows of its data, print it, start nothing.")
+    ] = False,
     push: Annotated[str | None, typer.Option(help="Hub repository for the model; uses your own login.")] = None,
     as_json: AsJson = False,
 ) -> None:
@@ -61,6 +63,9 @@ def train(
         problem = Problem("rollout.backend", f"= {loaded.rollout.backend}: training needs vllm")
         raise ConfigError("train", [problem], "`lengthctl eval` measures through an endpoint")
     if dry_run:
+        from lengthctl.pipelines.row_checks import check_rows
+
+        check_rows(loaded)
         emit(json.dumps(loaded.model_dump(mode="json"), indent=2))
         return
     _train(loaded, Path(config or "run").stem, resume=resume, clean=clean, push=push, as_json=as_json)

@@ -22,11 +22,11 @@ from lengthctl.pipelines.sampling import asking_control, completion_limit
 from lengthctl.pipelines.training_prompts import (
     TrainingPrompt,
     build_dataset,
+    check_columns,
     digest_prompts,
     held_out_prompts,
     training_prompts,
 )
-from lengthctl.rewards.combine import missing_columns
 from lengthctl.rundir import write_json
 from lengthctl.train.ranks import is_main
 
@@ -90,7 +90,7 @@ def prepare_inputs(config: Config, run: RunFolder) -> RunInputs:
         context_tokens(plain, load_tokenizer(plain.model), held_out_tasks(plain, held_out), asking_control(plain)),
     )
     train_data, eval_data = (build_dataset(config, rows) for rows in (train, held_out_prompts(config, held_out)))
-    _have_columns(config, train_data)
+    check_columns(config, train_data.column_names)
     return RunInputs(tokenizer, args, held_out, train_data, eval_data, context)
 
 
@@ -101,18 +101,6 @@ def _judge_is_there(config: Config) -> None:
         load_tokenizer(judge.model)
     if judge is not None and judge.script is not None and not Path(judge.script).expanduser().is_file():
         raise DataError(f"{judge.script} does not exist", "Name the verdicts in judge.script")
-
-
-def _have_columns(config: Config, data: Dataset) -> None:
-    """Every column that a reward reads is there, before any work is spent."""
-    for name, columns in missing_columns(config.rewards, data.column_names).items():
-        raise DataError(
-            f"reward {name} needs the column {' and '.join(columns)}, and the training prompts have "
-            f"{', '.join(data.column_names)}",
-            "Train on problems (prompts.problems, prompts.levels), or give prompts that have it",
-        )
-    if config.train.advantage.filter == "correct" and "answer" not in data.column_names:
-        raise DataError("train.advantage.filter = correct needs the column answer", "Train on problems, or take spread")
 
 
 def _digests(config: Config, train: Sequence[TrainingPrompt], held_out: HeldOut) -> dict[str, dict[str, Any]]:

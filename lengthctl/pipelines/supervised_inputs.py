@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from lengthctl.config.supervised_checks import longest_piece
 from lengthctl.data_gen.instruction_data import Instruction, Reading, read_instructions, read_rows
+from lengthctl.data_gen.training_rows import read_pairs, read_texts
 from lengthctl.errors import DataError
 from lengthctl.length import count_length
 from lengthctl.mlt import MltTable, split_text
@@ -114,9 +115,7 @@ def _text_rows(
 ) -> list[TrainRow]:
     """Texts with their end, cut; the first token of a row only leads to the others."""
     rows = []
-    for where, row in islice(read_rows(data.source, Reading(data.subset, data.split)), data.limit):
-        if not isinstance(text := row.get("text"), str):
-            raise DataError(f"{where}: no `text`", "data.form = text learns from a column `text`")
+    for _, text in read_texts(islice(read_rows(data.source, Reading(data.subset, data.split)), data.limit)):
         ids = (*tokenizer.encode(text), int(tokenizer.tokenizer.eos_token_id))
         if data.pieces:
             longest = max(longest_piece(max_length or len(ids)), data.shortest_piece)
@@ -141,12 +140,8 @@ def load_pairs(config: Config, run: RunFolder, tokenizer: LoadedTokenizer) -> Tr
     same_versions(run)
     rows = []
     data = config.data
-    for where, row in islice(read_rows(data.source, Reading(data.subset, data.split)), data.limit):
-        if missing := [key for key in ("prompt", "chosen", "rejected") if not isinstance(row.get(key), list)]:
-            raise DataError(
-                f"{where}: no messages in {', '.join(missing)}", "Give pairs as `lengthctl data pairs` writes them"
-            )
-        for text in (message.get("content", "") for side in ("chosen", "rejected") for message in row[side]):
+    for where, row in read_pairs(islice(read_rows(data.source, Reading(data.subset, data.split)), data.limit)):
+        for text in (message["content"] for side in ("chosen", "rejected") for message in row[side]):
             _refuse_unknown_token(text, None if tokenizer.mlt is None else tokenizer.mlt.table, where)
         prompt = with_system_prompt(row["prompt"], config.model.system_prompt)
         rows.append({"prompt": prompt, "chosen": row["chosen"], "rejected": row["rejected"]})

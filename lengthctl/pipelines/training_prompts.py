@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -17,13 +17,14 @@ from lengthctl.pipelines.sampling import with_system_prompt
 from lengthctl.problem_sources import Problem
 from lengthctl.prompt_sources import RESERVED_COLUMNS, load_seed_prompts
 from lengthctl.prompts import LengthPrompt, Message, build_length_prompts
+from lengthctl.rewards.combine import missing_columns
 
 if TYPE_CHECKING:
     from datasets import Dataset
 
     from lengthctl.config import Config
 
-__all__ = ["TrainingPrompt", "build_dataset", "digest_prompts", "held_out_prompts", "training_prompts"]
+__all__ = ["TrainingPrompt", "build_dataset", "check_columns", "digest_prompts", "held_out_prompts", "training_prompts"]
 
 _OURS = frozenset({"answer", "difficulty", "level", "group", "is_correct", "is_failed"})
 """What rewards are told by these names; a column of a problem's row that is called so means something else."""
@@ -100,6 +101,22 @@ def build_dataset(config: Config, prompts: Sequence[TrainingPrompt]) -> Dataset:
             f"{source}: the columns do not fit in one table ({first_line(error)})",
             "Give each column one type, or remove it",
         ) from error
+
+
+def check_columns(config: Config, columns: Collection[str]) -> None:
+    """Every column that a reward or a filter reads is among those of the training prompts.
+
+    Raises:
+        DataError: one is not.
+    """
+    for name, missing in missing_columns(config.rewards, columns).items():
+        raise DataError(
+            f"reward {name} needs the column {' and '.join(missing)}, and the training prompts have "
+            f"{', '.join(columns)}",
+            "Train on problems (prompts.problems, prompts.levels), or give prompts that have it",
+        )
+    if config.train.advantage.filter == "correct" and "answer" not in columns:
+        raise DataError("train.advantage.filter = correct needs the column answer", "Train on problems, or take spread")
 
 
 def _with_lengths(config: Config, prompts: Iterable[LengthPrompt]) -> list[TrainingPrompt]:
