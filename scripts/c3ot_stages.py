@@ -16,7 +16,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from verbs import lengthctl, train
+from verbs import lengthctl, same_options, train
 
 STAGES = ("data", "sft", "eval")
 MODES = {
@@ -47,8 +47,11 @@ def main() -> None:
 def data(out: Path, given: argparse.Namespace, ablation: str) -> None:
     """The same for every seed of training."""
     folder = out / f"data-{ablation}"
-    if not (folder / "stats.json").is_file():
-        asked = ["--compressor", given.compressor, "--ablation", ablation, "--tokens-of", given.base, *given.data]
+    is_done = (folder / "stats.json").is_file()
+    asked = ["--compressor", given.compressor, "--ablation", ablation, "--tokens-of", given.base, *given.data]
+    kept = [f"rows={given.rows}", f"--compressor={given.compressor}", f"--tokens-of={given.base}", *given.data]
+    same_options(out, folder, kept, is_begun=is_done)
+    if not is_done:
         lengthctl(out, "data", "c3ot", given.rows, *asked, "--out", str(folder))
 
 

@@ -6,7 +6,8 @@ Stages:  texts    one answer a prompt, by the untouched model
          sft      `ruler`: tuned with tokens              vanilla  on the same rows without them
          rl       `ruler_rl`: GRPO on top of sft          dpo      `ruler_dpo`: hindsight pairs on top of sft
          eval     all of them beside the untouched model in one report, OUT_FOLDER/evaluation/report.html
-A stage that was done is not done again, and a killed one goes on. `--only` names some of them. Options of a stage:
+A stage that was done is not done again, and a killed one goes on; with other options than it was begun with it is
+refused. `--only` names some of them. Options of a stage:
 `--sft key=value ...`, as `lengthctl train` takes them.
 """
 
@@ -18,6 +19,11 @@ from pathlib import Path
 
 import verbs
 from verbs import lengthctl
+
+from lengthctl.cli.data_results import kept_out
+from lengthctl.prompt_sources import as_messages
+from lengthctl.records import read_records
+from lengthctl.rundir import write_atomic
 
 BASE = "smollm2-135m-instruct"
 STAGES = ("texts", "data", "sft", "vanilla", "rl", "dpo", "eval")
@@ -61,8 +67,9 @@ def vanilla(out: Path, given: argparse.Namespace) -> None:
 
 
 def rl(out: Path, given: argparse.Namespace) -> None:
-    """GRPO from the tuned model."""
-    train(out, given, "ruler_rl", "rl", f"model.name={tuned(out, given, 'sft') / 'model'}", *given.rl)
+    """GRPO from the tuned model, on prompts that the evaluation does not hold."""
+    source = f"prompts.source={rl_prompts(out, given)}"
+    train(out, given, "ruler_rl", "rl", f"model.name={tuned(out, given, 'sft') / 'model'}", source, *given.rl)
 
 
 def dpo(out: Path, given: argparse.Namespace) -> None:
@@ -89,6 +96,18 @@ def evaluate(out: Path, given: argparse.Namespace) -> None:
         own = found.get("own_token")
         kept = f", {100 * own['fm']['value']:.1f} % in the FM band of their own token" if own is not None else ""
         print(f"{Path(side).name}: {rates}{kept}")
+
+
+def rl_prompts(out: Path, given: argparse.Namespace) -> Path:
+    """Those of the file that neither the evaluation's nor the built-in held-out ones stand in."""
+    evaluated = kept_out([] if given.eval is None else [str(given.eval.resolve())])
+    found = list(read_records(given.prompts.resolve()))
+    asked = [(row, as_messages(row.get("prompt"), f"{given.prompts}:{line}")) for line, row in found]
+    rows = [row for row, messages in asked if not any(evaluated.hit(turn["content"]) for turn in messages)]
+    file = out / f"rl-prompts-{evaluated.digest[:8]}.jsonl"  # with another evaluation another file, so other options
+    write_atomic(file, "".join(json.dumps(row) + "\n" for row in rows))
+    print(f"rl: {len(found) - len(rows)} of {len(found)} prompts are left out, which the evaluation holds")
+    return file
 
 
 STAGE = dict(zip(STAGES, (texts, data, sft, vanilla, rl, dpo, evaluate), strict=True))
