@@ -36,6 +36,9 @@ class Reading:
 WHOLE = Reading()
 """The rows of a file, or the training split of a dataset, in any known shape."""
 
+_LONGEST_CELL = 8 << 20
+"""Characters of a CSV cell, over a million words; Python's own limit, 131,072, is less than a text of 30,000."""
+
 
 @dataclass(frozen=True)
 class Instruction:
@@ -178,6 +181,7 @@ def read_rows(source: str | Path, reading: Reading = WHOLE) -> Iterator[tuple[st
 
 def _csv_rows(path: Path) -> Iterator[tuple[int, Mapping[str, Any]]]:
     """By the line that a row ends in. A cell that a row lacks is None."""
+    csv.field_size_limit(max(csv.field_size_limit(), _LONGEST_CELL))
     try:
         with path.open(encoding="utf-8-sig", newline="") as file:
             reader = csv.DictReader(file, strict=True)

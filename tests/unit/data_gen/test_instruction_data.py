@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import json
 import os
 from collections import Counter
@@ -160,6 +161,10 @@ def test_csv_and_parquet(tmp_path: Path) -> None:
         ("8", "p", "NA"),
     ]
     assert found.dropped == {DropReason.NO_COMPLETION: 1}
+    csv.field_size_limit(131_072)  # Python's own
+    long = "word " * 40_000
+    (tmp_path / "long.csv").write_text(f"prompt,completion\np,{long}\n")
+    assert [row.completion for row in read_instructions(tmp_path / "long.csv")] == [long]
     (tmp_path / "b.csv").write_text("prompt,completion\np,c,d\n")
     with pytest.raises(DataError, match=r"b\.csv:2: more cells"):
         list(read_instructions(tmp_path / "b.csv"))
