@@ -34,10 +34,12 @@ from lengthctl.pipelines.room import Document, Room
 from lengthctl.pipelines.room_estimate import Estimate, estimate_calls, first_calls
 from lengthctl.pipelines.target_cells import parse_cell
 from lengthctl.prompt_sources import as_messages
+from lengthctl.registry import did_you_mean
 from lengthctl.token_rates import expected_tokens
 
 __all__ = ["TITLE", "agentwrite_documents", "agentwrite_estimate", "build_agentwrite_data", "read_long_prompts"]
 
+_COLUMN = "prompt"
 _LINE_TOKENS = 40
 """Of a plan, about."""
 TITLE = "Long texts by AgentWrite"
@@ -51,15 +53,15 @@ _ABOUT = (
 )
 
 
-def read_long_prompts(source: str, *, column: str = "prompt", reading: Reading = WHOLE) -> Iterator[LongPrompt]:
+def read_long_prompts(source: str, *, column: str = _COLUMN, reading: Reading = WHOLE) -> Iterator[LongPrompt]:
     """The requests of a .jsonl, .csv or .parquet file or a hub dataset; completions are not read.
 
     A row's `target` (as `gen` takes it) is its length, else the one that the request states.
 
     Args:
         source: a path or hub id.
-        column: holds the request, a text or messages; rows without it give the prompt of a conversation in any known
-            shape.
+        column: holds the request, a text or messages; where none is named, rows without it give the prompt of a
+            conversation in any known shape.
         reading: which part of a hub dataset.
 
     Raises:
@@ -72,6 +74,8 @@ def read_long_prompts(source: str, *, column: str = "prompt", reading: Reading =
 def _prompt(row: Mapping[str, Any], column: str, source: str, where: str) -> LongPrompt:
     name, licence = row.get("id"), row.get("licence") or row.get("license")
     id = str(name) if isinstance(name, str | int) else ""
+    if column not in row and column != _COLUMN:
+        raise DataError(f"{where}: no column {column!r}{did_you_mean(column, row)}", "Name the one to use")
     if column in row:
         try:
             messages = as_messages(row[column], where)

@@ -23,12 +23,14 @@ from lengthctl.data_gen.decisions import json_line
 from lengthctl.data_gen.decontamination import Contamination
 from lengthctl.data_gen.filters import DropReason
 from lengthctl.data_gen.instruction_data import WHOLE, Reading, read_rows
-from lengthctl.data_gen.row_shapes import parse_row
+from lengthctl.data_gen.row_shapes import ParsedRow, parse_row
 from lengthctl.decode.flow import FlowFailedError
+from lengthctl.errors import DataError
 from lengthctl.length import Unit, count_length
 from lengthctl.normal_text import content_digest, normal_form
 from lengthctl.pipelines.document_room import run_documents
 from lengthctl.pipelines.room import Document, Room
+from lengthctl.registry import did_you_mean
 from lengthctl.writing_system import language_of
 
 __all__ = [
@@ -42,6 +44,7 @@ __all__ = [
 
 TITLE = "Long texts under back-translated requests"
 """Of the data."""
+_COLUMN = "text"
 _ABOUT = (
     "Conversations in TRL's prompt-completion form: the completion is a text of the source, the prompt a request that "
     "a model wrote for it. `attempts` tells how many requests were written, `is_verified` whether the model said that "
@@ -66,29 +69,42 @@ class LongText:
         return content_digest(self.text)
 
 
-def read_long_texts(source: str, *, column: str = "text", reading: Reading = WHOLE) -> Iterator[LongText | DropReason]:
+def read_long_texts(source: str, *, column: str = _COLUMN, reading: Reading = WHOLE) -> Iterator[LongText | DropReason]:
     """The texts of a .jsonl, .csv or .parquet file or a hub dataset, or why a row has none.
 
     Args:
         source: a path or hub id.
-        column: holds the text; rows without it give the completion of a conversation, in any known shape.
+        column: holds the text; where none is named, rows without it give the completion of a conversation, in any
+            known shape.
         reading: which part of a hub dataset.
 
     Raises:
         DataError: the source cannot be read, or a row has neither.
     """
     for where, row in read_rows(source, reading):
+        if column not in row and column != _COLUMN:
+            raise DataError(f"{where}: no column {column!r}{did_you_mean(column, row)}", "Name the one to use")
         licence = row.get("licence") or row.get("license")
         if isinstance(text := row.get(column), str):
             name = row.get("id")
             found = LongText(str(name) if isinstance(name, str | int) else "", text.strip(), source, _text(licence))
         else:
-            parsed = parse_row(row, None, where)
+            parsed = _parsed(row, column, where)
             if isinstance(parsed, DropReason):
                 yield parsed
                 continue
             found = LongText(parsed.id or "", parsed.completion.strip(), source, parsed.licence)
         yield found if found.id else LongText(found.digest, found.text, source, found.licence)
+
+
+def _parsed(row: Mapping[str, Any], column: str, where: str) -> ParsedRow | DropReason:
+    """The conversation of a row without a text; a row whose column is there and empty needs no known shape."""
+    try:
+        return parse_row(row, None, where)
+    except DataError:
+        if column not in row:
+            raise
+        return DropReason.NO_COMPLETION if row[column] is None else DropReason.NOT_TEXT
 
 
 def _text(value: object) -> str | None:
@@ -154,7 +170,7 @@ def build_back_translations(
     *,
     command: str = "",
     limit: int | None = None,
-    column: str = "text",
+    column: str = _COLUMN,
     reading: Reading = WHOLE,
     contamination: Contamination | None = None,
 ) -> dict[str, Any]:

@@ -174,6 +174,8 @@ def test_prompts_are_read_from_any_shape(tmp_path: Path) -> None:
     path.write_text('{"prompt": "Write.", "target": "soon"}\n')
     with pytest.raises(DataError, match=r"prompts\.jsonl:1"):
         list(read_long_prompts(str(path)))
+    with pytest.raises(DataError, match="no column 'promt'; did you mean prompt"):
+        list(read_long_prompts(str(path), column="promt"))
 
 
 def test_a_dry_run_starts_nothing() -> None:

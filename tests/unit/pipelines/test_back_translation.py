@@ -151,3 +151,13 @@ def test_columns_of_no_known_shape(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="no known shape"):
         list(read_long_texts(source(tmp_path, [{"body": "x"}])))
     assert len(list(read_long_texts(source(tmp_path, [{"body": "x"}]), column="body"))) == 1
+    for typo in ("texts", "bdy"):
+        with pytest.raises(DataError, match=rf":1: no column '{typo}'; did you mean"):
+            list(read_long_texts(source(tmp_path, [{"text": "x", "body": "x"}]), column=typo))
+
+
+def test_a_row_without_its_text_ends_nothing(tmp_path: Path) -> None:
+    rows = [{"text": None}, {"text": ["x"]}, {"text": None, "prompt": "p", "completion": "c"}, {"text": "t"}]
+    found = list(read_long_texts(source(tmp_path, rows)))
+    assert found[:2] == [DropReason.NO_COMPLETION, DropReason.NOT_TEXT]
+    assert [text.text for text in found[2:] if not isinstance(text, DropReason)] == ["c", "t"]
