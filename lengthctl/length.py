@@ -13,6 +13,8 @@ from enum import StrEnum
 from itertools import pairwise
 from typing import Any, Protocol, assert_never
 
+from lengthctl.registry import member_named
+
 __all__ = [
     "Band",
     "BandKind",
@@ -161,8 +163,8 @@ class Target:
     tolerance: float | None = None
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "relation", Relation(self.relation))
-        object.__setattr__(self, "unit", Unit(self.unit))
+        object.__setattr__(self, "relation", member_named(Relation, self.relation))
+        object.__setattr__(self, "unit", member_named(Unit, self.unit))
         if type(self.value) is not int or self.value < 1:
             raise ValueError(f"a target needs a whole length of at least 1, found {self.value!r}")
         if self.high is not None and type(self.high) is not int:

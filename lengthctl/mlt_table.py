@@ -14,7 +14,7 @@ from itertools import pairwise
 from typing import Any
 
 from lengthctl.length import Band, BandKind, Relation, Target, Unit, ruler_band
-from lengthctl.registry import did_you_mean
+from lengthctl.registry import did_you_mean, member_named
 
 __all__ = ["RULER_TABLE", "DataRange", "MetaToken", "MltTable", "ruler_table"]
 
@@ -65,7 +65,10 @@ class MetaToken:
                     f"the {kind} band {_shown(band)} of {self.text} does not hold its target {_shown(own)}"
                 )
             if not _holds(self.fm, band):
-                raise ValueError(f"the {kind} band {_shown(band)} of {self.text} leaves its fm band {_shown(self.fm)}")
+                raise ValueError(
+                    f"the {kind} band {_shown(band)} of {self.text} leaves its fm band {_shown(self.fm)}: "
+                    f"narrow it, or give a wider fm"
+                )
         if self.name.isdecimal() and int(self.name) not in self.fm:
             raise ValueError(f"the name of {self.text} is a number outside its fm band {_shown(self.fm)}")
 
@@ -99,14 +102,15 @@ class MltTable:
             if token.target.unit is not self.unit:
                 raise ValueError(f"{token.text} counts {token.target.unit}, and its table {self.unit}")
             if token.name in [earlier.name for earlier in self.tokens[:number]]:
-                raise ValueError(f"two tokens are named {token.name}")
+                raise ValueError(f"two tokens are named {token.name}: give each a name of its own")
         for kind in ("data", "fm"):
             for a, b in pairwise(self.tokens):
                 first, second = getattr(a, kind), getattr(b, kind)
                 if second.low <= first.high:
                     fault = "overlap" if _overlap(first, second) else "fall"
                     bands = f"{kind} bands of {a.text} and {b.text}"
-                    raise ValueError(f"the {bands} {fault}: {_shown(first)} and {_shown(second)}")
+                    remedy = "let each begin above the end of the one before"
+                    raise ValueError(f"the {bands} {fault}: {_shown(first)} and {_shown(second)}; {remedy}")
 
     def named(self, name: str) -> MetaToken:
         """The token of a name or text, e.g. `>800` or `[MLT:>800]`.
@@ -172,11 +176,17 @@ class MltTable:
         """
         if isinstance(value, MltTable):
             return value
-        if not isinstance(value, Mapping) or not {"tokens"} <= set(value) <= {"tokens", "unit"}:
-            raise ValueError("a table of meta length tokens is a mapping of unit and tokens")
-        entries, unit = value["tokens"], Unit(value.get("unit", Unit.WORDS))
+        if not isinstance(value, Mapping):
+            hint = ": put the list under `tokens`" if isinstance(value, list | tuple) else ""
+            raise ValueError(
+                f"a table of meta length tokens is a mapping of unit and tokens, found {_short(value)}{hint}"
+            )
+        if "tokens" not in value or not set(value) <= {"tokens", "unit"}:
+            keys = ", ".join(map(str, value)) or "nothing"
+            raise ValueError(f"a table of meta length tokens is a mapping of unit and tokens, found {keys}")
+        entries, unit = value["tokens"], member_named(Unit, value.get("unit", Unit.WORDS))
         if not isinstance(entries, list | tuple):
-            raise ValueError(f"tokens is a list of numbers and mappings, found {entries!r}")
+            raise ValueError(f"tokens is a list of numbers and mappings, found {_short(entries)}")
         return cls(tuple(_tokens_of([_Draft.parse(entry, unit) for entry in entries])), unit)
 
 
@@ -216,7 +226,8 @@ class _Draft:
     def parse(cls, entry: Any, unit: Unit) -> _Draft:
         row = entry if isinstance(entry, Mapping) else {"target": entry}
         if not {"target"} <= set(row) <= {"target", "name", *_BANDS}:
-            raise ValueError(f"a token has a target, and may have name, data, pm, fm; found {', '.join(map(str, row))}")
+            found = ", ".join(map(str, row)) or "nothing"
+            raise ValueError(f"a token has a target, and may have name, data, pm, fm; found {found}")
         target = _target_of(row["target"], unit)
         name = f">{target.value - 1}" if target.relation is Relation.AT_LEAST else target.label
         bands = {kind: _band_of(row[kind]) for kind in _BANDS if row.get(kind) is not None}
@@ -248,7 +259,10 @@ class _Draft:
 def _tokens_of(drafts: list[_Draft]) -> Iterable[MetaToken]:
     for a, b in pairwise(drafts):
         if _own(a.target).high >= _own(b.target).low:
-            raise ValueError(f"targets rise and do not meet, found {a.target.label} before {b.target.label}")
+            if a.target == b.target:
+                raise ValueError(f"targets rise, and {a.target.label} stands twice: remove one")
+            found = f"{a.target.label} before {b.target.label}"
+            raise ValueError(f"targets rise and do not meet, found {found}: list them from short to long")
     for before, draft, after in zip([None, *drafts], drafts, [*drafts[1:], None], strict=False):
         yield draft.token(before, after)
 
@@ -261,9 +275,10 @@ def _target_of(value: Any, unit: Unit) -> Target:
         try:
             return Target.parse({"unit": unit, **value})
         except TypeError:
-            raise ValueError(f"a target has value, relation, high and tolerance, found {value!r}") from None
+            raise ValueError(f"a target has value, relation, high and tolerance, found {_short(value)}") from None
     if type(value) is not int:
-        raise ValueError(f"a token's target is a number, '>' and a number, or a mapping, found {value!r}")
+        form = "a whole number, '>' and one, or a mapping"
+        raise ValueError(f"a token's target is {form}, found {_short(value)}")
     return Target(value, unit=unit)
 
 
@@ -271,7 +286,7 @@ def _band_of(value: Any) -> Band:
     low, high = value if isinstance(value, list | tuple) and len(value) == 2 else (None, None)
     end = math.inf if high is None else high
     if type(low) is not int or not (type(end) is int or end == math.inf):
-        raise ValueError(f"a band is [low, high] in whole numbers, high null for no end, found {value!r}")
+        raise ValueError(f"a band is [low, high] in whole numbers, high null for no end, found {_short(value)}")
     return Band(low, end)
 
 
@@ -290,6 +305,12 @@ def _overlap(a: Band, b: Band) -> float:
 
 def _holds(outer: Band, inner: Band) -> bool:
     return inner.low in outer and inner.high in outer
+
+
+def _short(value: object) -> str:
+    """As Python writes it, on one line of a message."""
+    text = repr(value)
+    return text if len(text) <= 80 else f"{text[:77]}..."
 
 
 def _shown(band: Band) -> str:

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Callable, Iterable
+from enum import StrEnum
 from typing import TypeVar
 
 T = TypeVar("T")
+Named = TypeVar("Named", bound=StrEnum)
 
 _PARTS: dict[str, dict[str, object]] = {}
 
-__all__ = ["did_you_mean", "lookup", "names", "register"]
+__all__ = ["did_you_mean", "lookup", "member_named", "names", "register"]
 
 
 def register(kind: str, name: str) -> Callable[[T], T]:
@@ -54,3 +56,15 @@ def did_you_mean(word: str, options: Iterable[str]) -> str:
     if near:
         return f"; did you mean {near[0]}?"
     return f"; known: {', '.join(known[:12])}{', ...' if len(known) > 12 else ''}" if known else ""
+
+
+def member_named(kind: type[Named], value: object) -> Named:
+    """A member of an enumeration by its value, such as a unit.
+
+    Raises:
+        ValueError: there is none; the message has the nearest.
+    """
+    try:
+        return kind(str(value))
+    except ValueError:
+        raise ValueError(f"no {kind.__name__.lower()} {value!r}{did_you_mean(str(value), kind)}") from None

@@ -49,9 +49,9 @@ class DataConfig(Section):
     .json file with them. Rows that bring their token keep it; others get that of their length, or are dropped where no
     range holds it. None: no tokens."""
 
-    @field_validator("mlt")
+    @field_validator("mlt", mode="before")  # before: a value of another type is told in the table's own words
     @classmethod
-    def _table_can_be_built(cls, mlt: str | dict[str, Any] | None) -> str | dict[str, Any] | None:
+    def _table_can_be_built(cls, mlt: Any) -> str | dict[str, Any] | None:
         """A file's table stands in the config itself, so that a run is resumed with the one that it began with."""
         if mlt is None or (isinstance(mlt, str) and mlt in _TABLES):
             return mlt
@@ -90,9 +90,15 @@ def read_table(given: str | Mapping[str, Any]) -> MltTable:
     if given in _TABLES:
         return ruler_table(_TABLES[given])
     if not given.endswith(".json"):
-        raise ValueError(f"no table {given!r}{did_you_mean(given, _TABLES)}")
+        own = "a table of your own is a .json file with `unit` and `tokens`"
+        raise ValueError(f"no table {given!r}{did_you_mean(given, _TABLES)} ({own})")
     try:
         found = json.loads(Path(given).expanduser().read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise ValueError(f"{given} cannot be read as JSON ({first_line(error)})") from error
-    return MltTable.parse(found)
+    except OSError as error:
+        raise ValueError(f"the table {given} cannot be read ({error.strerror or error}): check the path") from error
+    except (RecursionError, ValueError) as error:
+        raise ValueError(f"the table {given} is no JSON in UTF-8 ({first_line(error)}): mend the file") from error
+    try:
+        return MltTable.parse(found)
+    except ValueError as error:
+        raise ValueError(f"the table {given}: {error}") from error

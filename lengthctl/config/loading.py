@@ -101,6 +101,10 @@ def _valid_part(data: Mapping[str, Any]) -> Config:
         with suppress(ValidationError):
             if name in data:
                 valid[name] = TypeAdapter[Any](cast(Any, field.annotation)).validate_python(data[name])
+    if "train" in valid and data.get("data") is not None and not getattr(valid.get("data"), "source", ""):
+        # a fault there is no reason to call what only has an effect with it useless
+        unset = {key: TrainConfig.model_fields[key].default for key in ("mlt_weight", "mlt_rate", "curriculum")}
+        valid["train"] = valid["train"].model_copy(update=unset)
     return Config.model_construct(**{**{n: f.default for n, f in Config.model_fields.items()}, **valid})
 
 

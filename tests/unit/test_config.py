@@ -145,7 +145,8 @@ def test_only_max_steps_may_change() -> None:
         (["trainer.packing=true"], "set train.batching"),
         (["trainer.lerning_rate=1"], "unknown key of TRL's SFTConfig; did you mean learning_rate?"),
         (["data.mlt=rule"], "no table 'rule'; did you mean ruler?"),
-        (["data.mlt={tokens: [10, 10]}"], "targets rise"),
+        (["data.mlt={tokens: [10, 10]}"], "targets rise, and 10 stands twice: remove one"),
+        (["data.mlt={tokens: [30, 10]}"], "found 30 before 10: list them from short to long"),
         (["data.source=null"], "data.source"),
         (["trainer.gradient_accumulation_steps=2"], "needs to be 1"),
         (["data.mlt=null", "train.mlt_weight=2"], "train.mlt_weight  has no effect without data.mlt"),
@@ -174,3 +175,51 @@ def test_faults_of_a_supervised_recipe(overrides: list[str], told: str) -> None:
         load_config(ruler, overrides)
     assert told in str(caught.value)
     assert "GRPOConfig" not in str(caught.value)
+
+
+TABLE_FILES = {
+    "list.json": "[10, 30]",
+    "torn.json": '{"tokens": [10',
+    "deep.json": "[" * 100_000,
+    "unit.json": '{"tokens": [10], "unit": "wods"}',
+    "null.json": "null",
+    "more.json": '{"tokens": [10], "bands": []}',
+}
+
+
+@pytest.mark.parametrize(
+    ("table", "told"),
+    [
+        ("none.json", "the table none.json cannot be read (No such file or directory): check the path"),
+        ("t.yaml", "known: fm, paper, ruler (a table of your own is a .json file with `unit` and `tokens`)"),
+        ("list.json", "mapping of unit and tokens, found [10, 30]: put the list under `tokens`"),
+        ("torn.json", "the table torn.json is no JSON in UTF-8 (Expecting"),
+        ("deep.json", "the table deep.json is no JSON in UTF-8"),
+        ("unit.json", "the table unit.json: no unit 'wods'; did you mean words?"),
+        ("null.json", "the table null.json: a table of meta length tokens is a mapping of unit and tokens, found None"),
+        ("more.json", "mapping of unit and tokens, found tokens, bands"),
+        ("3", "mapping of unit and tokens, found 3"),
+        ("[10, 30]", "mapping of unit and tokens, found [10, 30]: put the list under `tokens`"),
+        ("{tokens: [{}]}", "a token has a target, and may have name, data, pm, fm; found nothing"),
+        ("{tokens: [{target: {value: 10, relation: foo}}]}", "no relation 'foo'; known: about"),
+        ("{tokens: [10], unit: wods}", "no unit 'wods'; did you mean words?"),
+        (
+            "{tokens: [{target: 10, fm: [5, 25]}, {target: 30, fm: [20, 40]}]}",
+            "overlap: [5, 25] and [20, 40]; let each",
+        ),
+        ("{tokens: [{target: 10, name: a}, {target: 30, name: a}]}", "are named a: give each a name of its own"),
+    ],
+)
+def test_a_faulty_table_is_the_only_problem_told(
+    table: str, told: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also where settings of training (`ruler` has `train.mlt_rate`) would have no effect without it."""
+    monkeypatch.chdir(tmp_path)
+    for name, text in TABLE_FILES.items():
+        (tmp_path / name).write_text(text)
+    with pytest.raises(ConfigError) as caught:
+        load_config(RECIPES[0].with_name("ruler.yaml"), [f"data.mlt={table}"])
+    (problem,) = caught.value.problems
+    assert problem.where == "data.mlt"
+    assert told in problem.message
+    assert "\n" not in problem.message
