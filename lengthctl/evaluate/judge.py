@@ -12,10 +12,11 @@ from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
+from lengthctl.errors import FailureBudgetError
 from lengthctl.evaluate.judge_items import Form, Item, JudgeItem
 from lengthctl.judging import is_refusal
 from lengthctl.records import Completion, FinishReason, RecordWriter, read_records
-from lengthctl.rollout.backend import Backend, Request, Sampling, request_seed
+from lengthctl.rollout.backend import Backend, Request, Sampling, allowed_failures, request_seed
 
 if TYPE_CHECKING:
     from lengthctl.config import Config, JudgeConfig
@@ -84,6 +85,20 @@ class Judgement:
         told = ", ".join([f"{self.counts['ok']} of {len(self.verdicts)} ok", *parts])
         fault = "" if self.is_valid else f"; more than {_MOST_FAILED:.0%} failed: the quality is not valid"
         return f"verdicts: {told}; {self.cached} from disk{fault}"
+
+    def check_answered(self) -> None:
+        """For data, from which a text without grades is left out: not because the judge was away.
+
+        Raises:
+            FailureBudgetError: the backend gave no answer for more than 5 % of the items, and for more than one.
+        """
+        failed = [v for v in self.verdicts.values() if v.status is JudgeStatus.ERROR and v.attempts]
+        if len(failed) > allowed_failures(_MOST_FAILED, len(self.verdicts)):
+            raise FailureBudgetError(
+                f"the judge did not answer for {len(failed)} of {len(self.verdicts)} texts, the last: "
+                f"{failed[-1].cause}",
+                "Mend the cause and run it again: verdicts so far are kept",
+            )
 
     def to_row(self) -> dict[str, Any]:
         """A JSON object for a summary."""

@@ -197,7 +197,9 @@ class _Build:
         passed = ((offset, row) for offset, decision, row in self.decided() if "reason" not in decision)
         while batch := list(islice(passed, _BATCH)):
             items = [JudgeItem(str(at), row.messages[-1]["content"], row.completion.strip()) for at, row in batch]
-            for name, verdict in judge.judge(items).verdicts.items():
+            judgement = judge.judge(items)
+            judgement.check_answered()
+            for name, verdict in judgement.verdicts.items():
                 counts[str(verdict.status)] += 1
                 if verdict.status is JudgeStatus.OK:
                     found[int(name)] = judge.rubric.quality(verdict.scores)
@@ -235,7 +237,9 @@ class _Build:
         for i in set(kept).difference(self.chosen):
             self.drops.add(self.sources[self.passed.source(i)].source, DropReason.OVER_QUOTA)
         if not self.chosen:
-            raise DataError(f"no row is left ({self.drops.told()})", "Loosen the filters, or give other data")
+            is_of_judge = grades is not None and not grades
+            remedy = "See the judge's words in its file of verdicts" if is_of_judge else "Loosen the filters"
+            raise DataError(f"no row is left ({self.drops.told()})", f"{remedy}, or give other data")
         self.tell_cells(kept)
 
     def refuse(self, decision: dict[str, Any]) -> DropReason | None:

@@ -65,12 +65,13 @@ def grade_texts(
 
     Raises:
         ConfigError: the config has no judge.
-        EndpointError, EngineError: the judge is gone; verdicts so far are in its cache.
+        EndpointError, EngineError, FailureBudgetError: the judge is gone; verdicts so far are in its cache.
     """
     items = [JudgeItem(str(place), text.request[-1]["content"], text.text) for place, text in enumerate(texts)]
     with opened_text_judge(config, items, cache=cache, say=say) as judge:
         judgement = judge.judge(items, tick)
     say(judgement.line)
+    judgement.check_answered()
     graded = []
     for item, text in zip(items, texts, strict=True):
         scores = judgement.verdicts[item.id].scores

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import json
 import random
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -15,11 +16,13 @@ from fake_judge import FakeJudge
 from lengthctl.config import JudgeConfig
 from lengthctl.data_gen.decontamination import strict_contamination
 from lengthctl.data_gen.instruction_data import Instructions, read_instructions
-from lengthctl.errors import DataError, RunFolderError
+from lengthctl.errors import DataError, FailureBudgetError, RunFolderError
 from lengthctl.evaluate.judge import Judge
-from lengthctl.judging import LONGBENCH_WRITE
+from lengthctl.judging import LONGBENCH_WRITE, Rubric
 from lengthctl.length import Target
 from lengthctl.pipelines.curation import CurationSettings, curate, curate_rows
+from lengthctl.records import Completion, FinishReason
+from lengthctl.rollout.backend import OnCompletion, Request
 
 EVERY = CurationSettings(seed=3)
 
@@ -206,6 +209,33 @@ def test_a_judge_grades_what_passed_and_is_not_asked_twice(tmp_path: Path) -> No
     s_q = sorted((row["s_q"] for row in read(tmp_path)), reverse=True)
     assert sorted((row["s_q"] for row in found), reverse=True) == s_q[:4]
     assert again["used"] == 8
+
+
+def test_a_judge_that_is_away_is_no_reason_to_leave_rows_out(tmp_path: Path) -> None:
+    content = [row(f"r{i}") for i in range(8)]
+
+    def answering(answered: int) -> Judge[Rubric]:
+        grader, backend = judge(tmp_path)
+        graded = backend.generate
+
+        def generate(requests: Sequence[Request], on_completion: OnCompletion | None = None) -> list[Completion]:
+            done = graded(requests[:answered], on_completion)
+            lost = [Completion(r.id, "", (), (), FinishReason.ERROR, error="gone") for r in requests[answered:]]
+            if on_completion is not None:
+                for completion in lost:
+                    on_completion(completion)
+            return [*done, *lost]
+
+        backend.generate = generate  # type: ignore[method-assign]
+        return grader
+
+    with pytest.raises(FailureBudgetError, match="did not answer for 6 of 8 texts, the last: gone"):
+        made(tmp_path, content, judge=answering(2))
+    assert made(tmp_path, content, judge=answering(5))["used"] == 7  # two verdicts were kept, and one may be missing
+    grader, backend = judge(tmp_path / "nonsense")
+    backend._verdict = lambda message: "I like it."  # type: ignore[method-assign]
+    with pytest.raises(DataError, match=r"unjudged 8.*See the judge"):
+        made(tmp_path, content, judge=grader)
 
 
 def test_any_order_gives_the_same_data(tmp_path: Path) -> None:
