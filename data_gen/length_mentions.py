@@ -115,13 +115,17 @@ def find_mentions(text: str) -> Iterator[Mention]:
     Left out are lengths of given material ("this 2000-word article"), rates (words per minute), vague numbers (a few
     hundred words, \u51e0\u5343\u5b57), pages, paragraphs, and numbers above ten million. "More than n" is at least n.
     """
+    english = list(_ENGLISH.finditer(text))
+    ranged = {found.start(6) for found in english if found[4] is not None}
     for found in _HAN.finditer(text):
+        if found.start(4) in ranged:  # "100 to 200 tokens": the Chinese pattern sees its end alone
+            continue
         own = Relation.ABOUT if found[3] else None
         yield from _mention(text, found, _chinese(found[1], found[2]), found[4], own)
     for found in _HAN_LABEL.finditer(text):
         own = _relation_before(found[1] or "")
         yield from _mention(text, found, _chinese(found[2], found[3]), "\u5b57", own)
-    for found in _ENGLISH.finditer(text):
+    for found in english:
         own = Relation.AT_LEAST if found[2] or found[5] else None
         is_list = (found[3] or "").lower() == "and" and not _BETWEEN.search(_before(text, found))
         ends = _english(found[4], None) if is_list else _english(found[1], found[4])

@@ -70,6 +70,7 @@ UNITS = {
     "Write 3 sentences": Unit.SENTENCES,
     "Write at most 280 characters": Unit.CHARACTERS,
     "under 200 tokens": Unit.TOKENS,
+    "300 to 500 tokens": Unit.TOKENS,
     "用5句话回答": Unit.SENTENCES,
     "不超过500个字符": Unit.CHARACTERS,
     "写500个单词": Unit.WORDS_MIXED,
