@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -13,15 +14,27 @@ if TYPE_CHECKING:
 __all__ = ["RESAMPLES", "interval", "mean_interval", "resampled"]
 
 RESAMPLES = 2000
+_KEPT_BYTES = 4 * 2**20
+"""Draws up to this size are kept for the next metric, of which a report has hundreds over the same clusters."""
 
 
 def resampled(clusters: int, seed: int, resamples: int = RESAMPLES) -> NDArray[np.float64]:
-    """How often each cluster is drawn: (resamples, clusters). The same seed and number give the same draws, so that
-    two systems measured on the same clusters are compared in pairs."""
+    """How often each cluster is drawn: (resamples, clusters), not to be written to. The same seed and number give the
+    same draws, so that two systems measured on the same clusters are compared in pairs."""
+    kept = clusters * resamples * 8 <= _KEPT_BYTES
+    return _drawn_before(clusters, seed, resamples) if kept else _drawn(clusters, seed, resamples)
+
+
+def _drawn(clusters: int, seed: int, resamples: int) -> NDArray[np.float64]:
     import numpy as np
 
-    draws = np.random.default_rng(seed).multinomial(clusters, np.full(clusters, 1 / clusters), size=resamples)
-    return draws.astype(np.float64)
+    counts = np.random.default_rng(seed).multinomial(clusters, np.full(clusters, 1 / clusters), size=resamples)
+    draws = counts.astype(np.float64)
+    draws.flags.writeable = False
+    return draws
+
+
+_drawn_before = functools.lru_cache(maxsize=8)(_drawn)
 
 
 def interval(draws: NDArray[np.float64]) -> tuple[float, float]:
