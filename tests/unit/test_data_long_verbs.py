@@ -13,8 +13,6 @@ from command_line import lengthctl
 from flaky_server import Answer, FlakyServer, completion
 from perfect_writer import PerfectWriter
 
-import lengthctl.cli.data_long
-import lengthctl.cli.data_self
 from lengthctl.errors import ConfigError, DataError, FailureBudgetError, RunFolderError
 from lengthctl.length import Target, count_length
 from lengthctl.rollout.backend import Request, Sampling
