@@ -13,6 +13,8 @@ from typing import NoReturn
 
 __all__ = ["fail", "fail_unforeseen", "how_to_go_on", "write_traceback"]
 
+_LIMITS = (errno.EDQUOT, errno.EFBIG)
+"""Of a user's share of a disk, and of the size of a file."""
 _LITTLE_BYTES = 1 << 16
 """Free space under which a failed write is taken to be for want of it."""
 
@@ -43,6 +45,8 @@ def fail_unforeseen(error: Exception, *, debug: bool) -> NoReturn:
     noted = [note for note in getattr(error, "__notes__", []) if note.endswith("error.txt")]
     if _is_full_disk(error, Path(noted[0]).parent if noted else Path()):
         fail(f"the disk is full. Free some space; {how_to_go_on()}", 1)
+    if isinstance(error, OSError) and error.errno in _LIMITS:
+        fail(f"{error.strerror}: nothing more may be written here. Raise the limit; {how_to_go_on()}", 1)
     if isinstance(error, OSError) and error.filename is not None:
         fail(f"{error.filename}: {error.strerror}", 1)
     path = noted[0] if noted else write_traceback(Path(tempfile.mkdtemp(prefix="lengthctl-")) / "error.txt")

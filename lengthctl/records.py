@@ -16,6 +16,7 @@ __all__ = ["SCHEMA", "Completion", "FinishReason", "RecordWriter", "read_records
 
 SCHEMA = 1
 """Version of the record layout; stands in every line as `schema`."""
+_BLOCK = 1 << 16
 
 
 class FinishReason(StrEnum):
@@ -130,7 +131,7 @@ def read_records(path: Path, *, allow_torn_tail: bool = False) -> Iterator[tuple
                 continue
             try:
                 record = json.loads(raw)
-            except (json.JSONDecodeError, UnicodeDecodeError) as error:
+            except (ValueError, RecursionError) as error:  # no JSON, no UTF-8, a number or a nesting without end
                 if allow_torn_tail and not raw.endswith(b"\n"):
                     return
                 raise DataError(f"{path}:{number}: not valid JSON ({error})", "Mend or remove that line") from error
@@ -140,9 +141,18 @@ def read_records(path: Path, *, allow_torn_tail: bool = False) -> Iterator[tuple
 
 
 def _drop_torn_tail(path: Path) -> None:
-    if not path.exists() or path.stat().st_size == 0:
+    """From the end, a block at a time: the file may be larger than memory."""
+    if not path.exists():
         return
     with path.open("rb+") as file:
-        data = file.read()
-        if not data.endswith(b"\n"):
-            file.truncate(data.rfind(b"\n") + 1)
+        size = end = file.seek(0, os.SEEK_END)
+        while end:
+            start = max(0, end - _BLOCK)
+            file.seek(start)
+            line_end = file.read(end - start).rfind(b"\n")
+            if line_end >= 0:
+                end = start + line_end + 1
+                break
+            end = start
+        if end < size:
+            file.truncate(end)

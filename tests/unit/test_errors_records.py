@@ -43,6 +43,27 @@ def test_cut_at_any_byte_and_go_on(tmp_path: Path) -> None:
         assert path.read_bytes() == whole
 
 
+@pytest.mark.parametrize("line", ["[" * 10**5, "9" * 5000, '"\\xff', "\x00"])
+def test_what_is_no_json_is_told_with_its_line(tmp_path: Path, line: str) -> None:
+    path = tmp_path / "r.jsonl"
+    path.write_text(f'{{"i": 1}}\n{{"i": {line}}}\n')
+    with pytest.raises(DataError, match=r"r\.jsonl:2: not valid JSON"):
+        list(read_records(path))
+
+
+@pytest.mark.parametrize("block", [1, 2, 7, 1 << 16])
+@pytest.mark.parametrize("whole", [b"", b"{}\n", b"\n", b'{"i": 1}\n{"i": 22}\n'])
+@pytest.mark.parametrize("torn", [b"", b"{", b'{"text": "long enough"}'])
+def test_a_torn_tail_goes_whatever_block_it_stands_in(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, block: int, whole: bytes, torn: bytes
+) -> None:
+    monkeypatch.setattr("lengthctl.records._BLOCK", block)
+    path = tmp_path / "r.jsonl"
+    path.write_bytes(whole + torn)
+    RecordWriter(path).close()
+    assert path.read_bytes() == whole
+
+
 def test_torn_line_is_named(tmp_path: Path) -> None:
     path = tmp_path / "r.jsonl"
     path.write_text(json.dumps({"a": 1}) + "\n{oops}\n")

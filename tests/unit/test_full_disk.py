@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import json
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -64,3 +65,13 @@ def test_every_way_of_writing_names_the_full_disk(
         fail_unforeseen(caught.value, debug=False)
     assert left.value.code == 1
     assert "the disk is full" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("number", [errno.EDQUOT, errno.EFBIG])
+def test_a_limit_of_the_user_is_told_as_such(number: int, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as left:
+        fail_unforeseen(OSError(number, os.strerror(number)), debug=False)
+    assert left.value.code == 1
+    told = capsys.readouterr().err
+    assert f"{os.strerror(number)}: nothing more may be written" in told
+    assert "traceback" not in told
