@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import functools
 import inspect
 import textwrap
 from collections.abc import Mapping
@@ -29,7 +30,7 @@ class Argument:
 
 def arguments_of(kind: type) -> list[Argument]:
     """Arguments of a dataclass in their order, with the docstrings that stand under the fields."""
-    hints, docs = get_type_hints(kind), _docs(kind)
+    hints, docs = _hints(kind), _docs(kind)
     return [
         Argument(
             name=field.name,
@@ -49,7 +50,7 @@ def check_arguments(name: str, kind: type, args: Mapping[str, Any]) -> None:
     Raises:
         ValueError: an argument is unknown, missing, or of another type; the message holds the nearest valid one.
     """
-    hints, known = get_type_hints(kind), [field.name for field in _fields(kind)]
+    hints, known = _hints(kind), [field.name for field in _fields(kind)]
     for key, value in args.items():
         if key not in known:
             raise ValueError(f"{name} has no argument {key!r}{did_you_mean(key, known) or '; it takes none'}")
@@ -60,6 +61,12 @@ def check_arguments(name: str, kind: type, args: Mapping[str, Any]) -> None:
     missing = [field.name for field in _fields(kind) if _is_needed(field) and field.name not in args]
     if missing:
         raise ValueError(f"{name} needs the argument {missing[0]}")
+
+
+@functools.lru_cache(maxsize=256)
+def _hints(kind: type) -> Mapping[str, Any]:
+    """Types of the fields, resolved once a class."""
+    return get_type_hints(kind)
 
 
 def _fields(kind: Any) -> list[Field[Any]]:
