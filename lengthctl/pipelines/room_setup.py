@@ -25,12 +25,14 @@ if TYPE_CHECKING:
     from lengthctl.config import Config
     from lengthctl.progress import Narrator
 
-__all__ = ["check_prefill", "opened_room", "room_context"]
+__all__ = ["check_prefill", "documents_at_once", "opened_room", "room_context"]
 
 _CONTEXT = 8192
 """Tokens of a conversation where neither config nor caller names another, as far as the model's context goes."""
 _MOST_AT_ONCE = 64
-"""Documents at once in engines here: beyond so many sequences a step gains little (`rollout/scheduler.py`)."""
+"""Documents at once in engines on cores: beyond so many sequences a step gains little (`rollout/scheduler.py`)."""
+_USUAL = 1024
+"""Tokens of a conversation as the cache is divided: few come near the longest, and vLLM makes room for those."""
 _CACHE_BYTES = 2
 """Of a number in an engine's KV cache."""
 
@@ -64,7 +66,7 @@ def opened_room(
         narrator: shows progress.
         control: for calls with a target, as `parse_control` takes it; None: they are left alone.
         in_flight: documents at once; None: as many as an endpoint's `concurrency`, or as engines run well and their KV
-            cache holds at half their longest.
+            cache holds at their usual length, 1,024 tokens or half the longest.
         failure_budget: share of the documents that may come to nothing.
         context_tokens: longest conversation with its limit, in tokens; None: `rollout.max_model_len`, else the model's
             own context or 8192, whichever is less. With an endpoint: what its model takes, None: not known.
@@ -103,7 +105,7 @@ def opened_room(
             seed=config.run.seed,
             store=store,
             control=steering,
-            in_flight=in_flight or _documents_at_once(config, context),
+            in_flight=in_flight or documents_at_once(config, context),
             failure_budget=failure_budget,
             narrator=narrator,
             context_tokens=context,
@@ -145,16 +147,20 @@ def _check_needs(needs: frozenset[Ability], backend: Backend) -> None:
         check_prefill(backend)
 
 
-def _documents_at_once(config: Config, context: int | None) -> int:
+def documents_at_once(config: Config, context: int | None) -> int:
+    """Documents that a room works on where nothing else is asked; see `opened_room`."""
     rollout = config.rollout
     if rollout.endpoint is not None:
         return rollout.endpoint.concurrency
     engines = rollout.engines or 1
-    most = min(_MOST_AT_ONCE, rollout.max_num_seqs * engines)
+    most = rollout.max_num_seqs * engines
+    if rollout.gpus:
+        return most
+    most = min(_MOST_AT_ONCE, most)
     held = None if rollout.backend != "vllm" else _cached_tokens(config)
     if held is None or context is None:
         return most
-    return max(1, min(most, engines * 2 * held // context))
+    return max(1, min(most, engines * held // min(_USUAL, -(-context // 2))))
 
 
 def _cached_tokens(config: Config) -> int | None:

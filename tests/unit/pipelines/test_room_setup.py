@@ -217,3 +217,21 @@ def test_a_report_is_a_row_of_numbers() -> None:
     assert row["setbacks"] == {"empty": 1}
     assert (row["calls_made"], row["calls_stored"], row["calls_failed"], row["cost"]) == (1, 1, 1, 13.0)
     assert tally.report().totals() == {"calls": 2, "prompt_tokens": 33, "completion_tokens": 55}
+
+
+@pytest.mark.parametrize(
+    ("rollout", "context", "expected"),
+    [
+        ({}, 8192, 45),  # 46,603 tokens in a GiB of the bundled model's cache
+        ({"engines": 2}, 8192, 64),
+        ({"kv_cache_gib": 2}, 8192, 64),
+        ({}, 512, 64),
+        ({"max_num_seqs": 4}, 8192, 4),
+        ({"gpus": 1}, 8192, 128),  # vLLM takes what is free
+    ],
+)
+def test_engines_get_as_many_documents_as_their_cache_holds(
+    rollout: dict[str, Any], context: int, expected: int
+) -> None:
+    config = Config(rollout=RolloutConfig(**rollout), rewards=REWARD)
+    assert documents_at_once(config, context) == expected
