@@ -90,7 +90,7 @@ def _count_sentences(text: str) -> int:
 
 
 _COUNTERS: dict[Unit, Callable[[str], int]] = {
-    Unit.WORDS: lambda text: sum(1 for _ in _WORD.finditer(text)),
+    Unit.WORDS: lambda text: len(_WORD.findall(text)),  # half the time of counting an iterator
     Unit.WORDS_UNICODE: _count_words_unicode,
     Unit.WORDS_SPLIT: lambda text: len(text.split()),
     Unit.WORDS_LIFEBENCH: lambda text: sum(1 for _ in _LIFEBENCH.finditer(text)),
