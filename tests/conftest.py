@@ -19,8 +19,10 @@ settings.register_profile(
 settings.register_profile("thorough", deadline=None, max_examples=500, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("ci")
 
+gc.disable()  # while the modules of the tests are imported, which leaves millions of objects
+
 
 def pytest_collection_finish() -> None:
-    """What the modules of the tests imported stays to the end: the collector need not walk it again and again."""
-    gc.collect()
+    """What was imported stays to the end: the collector need not walk it again and again."""
     gc.freeze()
+    gc.enable()

@@ -9,8 +9,8 @@ import sys
 from contextlib import redirect_stderr, redirect_stdout
 from dataclasses import dataclass
 
+import typer.main
 import typer.testing
-from typer.main import get_command
 from typer.testing import Result
 
 from lengthctl.cli import app, main
@@ -18,7 +18,7 @@ from lengthctl.cli import app, main
 __all__ = ["Ended", "lengthctl", "run_main"]
 
 # It reads the signatures of all verbs again at every call, which takes longer than most of the verbs.
-typer.testing._get_command = functools.cache(get_command)
+typer.testing._get_command = typer.main.get_command = functools.cache(typer.main.get_command)
 
 
 @dataclass(frozen=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import random
 from collections import Counter
@@ -35,6 +36,7 @@ from lengthctl.scoring import hit_band, s_l
 TARGETS = [Target(50), Target(80), Target(60, Relation.AT_MOST), Target(40, Relation.RANGE, high=70)]
 
 
+@functools.cache
 def prose(words: int, salt: int = 0) -> str:
     """A finished text of so many words, none of them twice in a row of three."""
     rng = random.Random(f"{words}|{salt}")

@@ -45,7 +45,7 @@ COLUMNS: Mapping[str, Any] = {
 }
 """A value for every column that a reward may declare in `columns`."""
 
-EXAMPLES = settings(max_examples=25)
+EXAMPLES = settings(max_examples=settings.default.max_examples // 3)
 """Few, as the texts are six and the rewards many."""
 
 Row = dict[str, Any]
