@@ -21,7 +21,7 @@ from lengthctl.pipelines.document_room import Document, Room, run_documents
 from lengthctl.pipelines.journal import source_identity
 from lengthctl.pipelines.room_estimate import Estimate, Prices, describe_first_calls, dry_run, estimate_calls, limited
 from lengthctl.pipelines.room_report import Tally
-from lengthctl.pipelines.room_setup import opened_room
+from lengthctl.pipelines.room_setup import documents_at_once, opened_room
 from lengthctl.pipelines.step_store import StepStore
 from lengthctl.progress import Narrator
 from lengthctl.records import FinishReason
