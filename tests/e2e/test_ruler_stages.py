@@ -21,8 +21,8 @@ pytestmark = [pytest.mark.e2e, pytest.mark.recipes]
 SCRIPT = Path(__file__).parents[2] / "scripts" / "ruler_stages.py"
 SAVED = ["trainer.save_steps=1", "trainer.max_steps=3"]
 TUNED = [*SAVED, "trainer.per_device_train_batch_size=4"]
-DRAWN = [*SAVED, "trainer.per_device_train_batch_size=20", "trainer.num_generations=4"]
-DRAWN += ["trainer.max_completion_length=48", "trainer.lr_scheduler_kwargs={num_decay_steps: 1}"]
+DRAWN = [*SAVED, "trainer.per_device_train_batch_size=16", "trainer.num_generations=4", "prompts.targets=[10, 30]"]
+DRAWN += ["trainer.max_completion_length=64", "trainer.lr_scheduler_kwargs={num_decay_steps: 1}"]
 TOPICS = ("rain", "bread", "trains", "owls", "glass", "paint", "salt", "wool", "rivers", "clocks", "moss", "kites")
 
 
@@ -93,18 +93,7 @@ def test_data(pipeline: Pipeline) -> None:
     undisturbed = pipeline.folder / "again"
     undisturbed.mkdir()
     (undisturbed / "texts.jsonl").write_bytes((pipeline.out / "texts.jsonl").read_bytes())
-    command = [
-        "data",
-        "ruler",
-        "texts.jsonl",
-        "--hindsight",
-        "--openings",
-        "--cap",
-        "500",
-        "--controls",
-        "--out",
-        "data",
-    ]
+    command = ["data", "ruler", "texts.jsonl", "--hindsight", "--openings", "--cap", "500", "--controls"]
     command += ["--out", "data", "--against", str(pipeline.folder / "held-out.jsonl")]
     subprocess.run([sys.executable, "-m", "lengthctl", *command], cwd=undisturbed, check=True, capture_output=True)
     rows = [{k: v for k, v in row.items() if k != "source"} for row in whole(lines(made))]
