@@ -42,8 +42,8 @@ def plan_limit(options: WritingOptions, target: Target | None, request: str) -> 
 
 
 def planned(scene: Scene) -> Flow[MadePlan]:
-    """A plan that can be used: asked for again where none can be read, or where its steps cannot be written in one go;
-    the last of the latter is made to fit.
+    """A plan that can be used: asked for again where none can be read, where its steps cannot be written in one go, or
+    where one step is all of a text of several; the last of the latter two is made to fit.
 
     Raises:
         FlowFailedError: PLAN_UNREADABLE or REFUSED; BACKEND.
@@ -63,9 +63,10 @@ def planned(scene: Scene) -> Flow[MadePlan]:
             shows_example = shows_example and error.fault is not PlanFault.COPIED  # it would be copied again
             continue
         fitted = fit_plan(plan, floor=scene.floor, ceiling=scene.ceiling, max_steps=options.max_parts)
-        if fitted.steps == plan.steps:
+        is_whole = len(plan.steps) == 1 and scene.total is not None and usual_parts(scene, scene.total) > 1
+        if fitted.steps == plan.steps and not is_whole:
             return MadePlan(plan, "model", attempt + 1)
-        if not options.outline or len(fitted.steps) <= 2 * len(plan.steps):
+        if not options.outline or (not is_whole and len(fitted.steps) <= 2 * len(plan.steps)):
             fallback = fitted
     if fallback is not None:
         return MadePlan(fallback, "model", attempts)

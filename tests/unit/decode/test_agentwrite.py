@@ -264,6 +264,23 @@ def test_after_two_plans_a_small_model_gets_an_outline() -> None:
     assert count_length(found.text) == 500
 
 
+def test_one_step_is_no_plan_for_a_text_of_several() -> None:
+    own = " The rise\nParagraph 2 - Main Point: The fall"
+    plans = {"plan/0": " All of it", "plan/1": own}
+    run = Run(lambda call: plans.get(call.name) or prose(length_of(call), call.name))
+    found = run(Target(240), **SMALL)
+    assert found.made is not None
+    assert [step.point for step in found.made.plan.steps] == ["The rise", "The fall"]
+    run = Run(lambda call: " All of it" if call.name.startswith("plan") else prose(length_of(call), call.name))
+    found = run(Target(240), **SMALL)
+    assert found.made is not None
+    assert (found.made.origin, len(found.made.plan.steps)) == ("outline", 2)
+    run = Run(writer(plan="1. All of it (1200 words)"))
+    found = run(Target(1200))  # without an outline it is better than none
+    assert found.made is not None
+    assert (found.made.origin, found.made.attempts, len(found.made.plan.steps)) == ("model", 3, 1)
+
+
 COPIES = [
     " How the old mill was found - Word Count: 150 words\nParagraph 2 - Main Point: Who had lived in it",
     " The old mill was found by a group of people.\n\nParagraph 2 - Main Point: They brought their belongings.",
