@@ -67,37 +67,29 @@ _AGAIN: dict[Language, dict[str, str]] = {
         "judged_wrong": "每一步都必须由前面的步骤得出。",
     },
 }
+_MARKED = """\
+<question-{mark}>
+{question}
+</question-{mark}>
+
+<reasoning-{mark}>
+{reasoning}
+</reasoning-{mark}>
+
+<answer-{mark}>
+{answer}
+</answer-{mark}>"""
 _JUDGE: dict[Language, str] = {
-    "en": """\
+    "en": f"""\
 A question, a short reasoning about it and an answer stand between their marks.
 
-<question-{mark}>
-{question}
-</question-{mark}>
-
-<reasoning-{mark}>
-{reasoning}
-</reasoning-{mark}>
-
-<answer-{mark}>
-{answer}
-</answer-{mark}>
+{_MARKED}
 
 Does the answer follow from the reasoning, with no step wrong or missing? Begin your answer with yes or no.""",
-    "zh": """\
+    "zh": f"""\
 下面是一道题、一段简短的推理和一个答案，各在自己的标记之间。
 
-<question-{mark}>
-{question}
-</question-{mark}>
-
-<reasoning-{mark}>
-{reasoning}
-</reasoning-{mark}>
-
-<answer-{mark}>
-{answer}
-</answer-{mark}>
+{_MARKED}
 
 这段推理能否得出该答案，没有错误或缺失的步骤？请以“是”或“否”开头回答。""",
 }

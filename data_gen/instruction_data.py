@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from lengthctl.data_gen.filters import DropReason
 from lengthctl.data_gen.row_shapes import parse_row
@@ -17,6 +17,9 @@ from lengthctl.normal_text import content_digest
 from lengthctl.prompts import Message
 from lengthctl.records import FinishReason, read_records
 from lengthctl.row_columns import Columns
+
+if TYPE_CHECKING:
+    from lengthctl.config import DataConfig
 
 __all__ = ["WHOLE", "Columns", "Instruction", "Instructions", "Reading", "Rows", "read_instructions", "read_rows"]
 
@@ -31,6 +34,11 @@ class Reading:
     """Of a hub dataset."""
     columns: Columns | None = None
     """Names of columns, instead of the known shapes."""
+
+    @classmethod
+    def of(cls, data: DataConfig) -> Reading:
+        """As a recipe's section `data` asks; pairs and plain texts have no columns to name."""
+        return cls(data.subset, data.split, data.named_columns)
 
 
 WHOLE = Reading()

@@ -12,7 +12,7 @@ from lengthctl.prompts import Message
 from lengthctl.registry import did_you_mean
 from lengthctl.row_columns import Columns
 
-__all__ = ["ParsedRow", "parse_row"]
+__all__ = ["ParsedRow", "parse_row", "require_column"]
 
 _ROLES = {"system": "system", "user": "user", "assistant": "assistant", "human": "user", "gpt": "assistant"}
 _CONVERSATIONS = ("messages", "conversations", "conversation")
@@ -158,3 +158,13 @@ def _first_text(row: Mapping[str, Any], names: Sequence[str]) -> str | None:
     """The first of these columns that holds something, as a text."""
     found = (str(row[name]) for name in names if isinstance(row.get(name), str | int))
     return next((text for text in found if text and _is_text(text)), None)
+
+
+def require_column(row: Mapping[str, Any], column: str, where: str) -> None:
+    """Refuse a row without a column that the user named.
+
+    Raises:
+        DataError: it is not there; the nearest one is named.
+    """
+    if column not in row:
+        raise DataError(f"{where}: no column {column!r}{did_you_mean(column, row)}", "Name the one to use")

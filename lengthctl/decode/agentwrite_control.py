@@ -14,6 +14,7 @@ from lengthctl.decode.agentwrite_scene import Scene
 from lengthctl.decode.calls import OfCall, answer_of, task_of
 from lengthctl.decode.control import Context, Control, Draw, Outcome, Steps, Task, needs_a_length
 from lengthctl.decode.flow import Call, FlowFailedError, Setback
+from lengthctl.decode.inner import parse_inner
 from lengthctl.decode.plain import Plain
 from lengthctl.length import Target
 from lengthctl.records import Completion, FinishReason
@@ -49,9 +50,7 @@ class AgentWrite(WritingOptions):
 
     @cached_property
     def _inner(self) -> Control:
-        from lengthctl.decode.build import parse_control  # it imports every control, this one too
-
-        return parse_control(self.inner.replace(";", ","))
+        return parse_inner(self.inner)
 
     @property
     def needs(self) -> frozenset[Ability]:

@@ -9,6 +9,7 @@ from types import MappingProxyType
 
 from lengthctl.conditions import CONDITIONS, SHORT, ask_condition
 from lengthctl.decode.control import Context, Control, Steps, Task
+from lengthctl.decode.inner import parse_inner
 from lengthctl.length import Target
 from lengthctl.registry import did_you_mean, register
 from lengthctl.rollout.backend import Ability
@@ -44,9 +45,7 @@ class C3oT:
 
     @cached_property
     def _inner(self) -> Control:
-        from lengthctl.decode.build import parse_control  # it imports every control, this one too
-
-        return parse_control(self.inner.replace(";", ","))
+        return parse_inner(self.inner)
 
     @property
     def needs(self) -> frozenset[Ability]:

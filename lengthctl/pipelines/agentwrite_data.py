@@ -22,7 +22,7 @@ from lengthctl.data_gen.decisions import json_line
 from lengthctl.data_gen.decontamination import Contamination
 from lengthctl.data_gen.filters import DropReason
 from lengthctl.data_gen.instruction_data import WHOLE, Reading, read_rows
-from lengthctl.data_gen.row_shapes import parse_row
+from lengthctl.data_gen.row_shapes import parse_row, require_column
 from lengthctl.decode.agentwrite import LongText, write_long
 from lengthctl.decode.agentwrite_plan import usual_parts
 from lengthctl.decode.agentwrite_scene import Scene
@@ -34,7 +34,6 @@ from lengthctl.pipelines.room import Document, Room
 from lengthctl.pipelines.room_estimate import Estimate, estimate_calls, first_calls
 from lengthctl.pipelines.target_cells import parse_cell
 from lengthctl.prompt_sources import as_messages
-from lengthctl.registry import did_you_mean
 from lengthctl.token_rates import expected_tokens
 
 __all__ = ["TITLE", "agentwrite_documents", "agentwrite_estimate", "build_agentwrite_data", "read_long_prompts"]
@@ -74,8 +73,8 @@ def read_long_prompts(source: str, *, column: str = _COLUMN, reading: Reading = 
 def _prompt(row: Mapping[str, Any], column: str, source: str, where: str) -> LongPrompt:
     name, licence = row.get("id"), row.get("licence") or row.get("license")
     id = str(name) if isinstance(name, str | int) else ""
-    if column not in row and column != _COLUMN:
-        raise DataError(f"{where}: no column {column!r}{did_you_mean(column, row)}", "Name the one to use")
+    if column != _COLUMN:
+        require_column(row, column, where)
     if column in row:
         try:
             messages = as_messages(row[column], where)

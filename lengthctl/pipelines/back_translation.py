@@ -23,14 +23,13 @@ from lengthctl.data_gen.decisions import json_line
 from lengthctl.data_gen.decontamination import Contamination
 from lengthctl.data_gen.filters import DropReason
 from lengthctl.data_gen.instruction_data import WHOLE, Reading, read_rows
-from lengthctl.data_gen.row_shapes import ParsedRow, parse_row
+from lengthctl.data_gen.row_shapes import ParsedRow, parse_row, require_column
 from lengthctl.decode.flow import FlowFailedError
 from lengthctl.errors import DataError
 from lengthctl.length import Unit, count_length
 from lengthctl.normal_text import content_digest, normal_form
 from lengthctl.pipelines.document_room import run_documents
 from lengthctl.pipelines.room import Document, Room
-from lengthctl.registry import did_you_mean
 from lengthctl.writing_system import language_of
 
 __all__ = [
@@ -82,8 +81,8 @@ def read_long_texts(source: str, *, column: str = _COLUMN, reading: Reading = WH
         DataError: the source cannot be read, or a row has neither.
     """
     for where, row in read_rows(source, reading):
-        if column not in row and column != _COLUMN:
-            raise DataError(f"{where}: no column {column!r}{did_you_mean(column, row)}", "Name the one to use")
+        if column != _COLUMN:
+            require_column(row, column, where)
         licence = row.get("licence") or row.get("license")
         if isinstance(text := row.get(column), str):
             name = row.get("id")

@@ -61,7 +61,7 @@ def _check_reward_columns(config: Config, columns: Mapping[str, Any]) -> None:
 
 def _data(config: Config, data: DataConfig) -> str:
     """Rows of a source, by what the method learns from."""
-    rows: Iterable[_Row] = read_rows(data.source, Reading(data.subset, data.split))
+    rows: Iterable[_Row] = read_rows(data.source, Reading.of(data))
     whole = f" rows of {data.source}"
     if is_hub_id(data.source):
         try:
@@ -73,7 +73,7 @@ def _data(config: Config, data: DataConfig) -> str:
         return f"{_count(read_pairs(islice(rows, data.limit)), data.source, 'pairs')}{whole}"
     if data.form == "text":
         return f"{_count(read_texts(islice(rows, data.limit)), data.source, 'texts')}{whole}"
-    found = read_instructions(data.source, Reading(data.subset, data.split, data.named_columns), rows=rows)
+    found = read_instructions(data.source, Reading.of(data), rows=rows)
     number = sum(1 for _ in islice(found, data.limit))
     dropped = ", ".join(f"{reason} {count}" for reason, count in found.dropped.items())
     return f"{number}{whole}" + (f" (left out: {dropped})" if dropped else "")

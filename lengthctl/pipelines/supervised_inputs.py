@@ -115,7 +115,7 @@ def _text_rows(
 ) -> list[TrainRow]:
     """Texts with their end, cut; the first token of a row only leads to the others."""
     rows = []
-    for _, text in read_texts(islice(read_rows(data.source, Reading(data.subset, data.split)), data.limit)):
+    for _, text in read_texts(islice(read_rows(data.source, Reading.of(data)), data.limit)):
         ids = (*tokenizer.encode(text), int(tokenizer.tokenizer.eos_token_id))
         if data.pieces:
             longest = max(longest_piece(max_length or len(ids)), data.shortest_piece)
@@ -140,7 +140,7 @@ def load_pairs(config: Config, run: RunFolder, tokenizer: LoadedTokenizer) -> Tr
     same_versions(run)
     rows = []
     data = config.data
-    for where, row in read_pairs(islice(read_rows(data.source, Reading(data.subset, data.split)), data.limit)):
+    for where, row in read_pairs(islice(read_rows(data.source, Reading.of(data)), data.limit)):
         for text in (message["content"] for side in ("chosen", "rejected") for message in row[side]):
             _refuse_unknown_token(text, None if tokenizer.mlt is None else tokenizer.mlt.table, where)
         prompt = with_system_prompt(row["prompt"], config.model.system_prompt)
@@ -154,7 +154,7 @@ def load_pairs(config: Config, run: RunFolder, tokenizer: LoadedTokenizer) -> Tr
 
 
 def _examples(data: DataConfig) -> Iterable[Instruction]:
-    found = read_instructions(data.source, Reading(data.subset, data.split, data.named_columns))
+    found = read_instructions(data.source, Reading.of(data))
     return found if data.limit is None else islice(found, data.limit)
 
 
