@@ -41,6 +41,14 @@ class SelfLengthenSettings:
     """Calls for one extended text at most, over all attempts (ours: the released code may make 120)."""
     growth: float = 1.2
     """An extended text counts when it is longer than the first response by more than this factor."""
+    temperature: float = 0.7
+    """Of calls that name no other."""
+    top_p: float = 0.8
+    """Share of the distribution kept."""
+    top_k: int = 20
+    """Most likely tokens kept; 0 keeps all."""
+    repetition_penalty: float = 1.1
+    """By which logits of tokens that occurred already are divided; 1 changes nothing."""
     max_tokens: int = 16_384
     """Limit of an answer."""
     probe_tokens: int = 16_384
@@ -76,6 +84,11 @@ class SelfLengthenSettings:
                 raise ValueError(f"{name} is a factor of at least 1, found {getattr(self, name)}")
         if not 0 < self.thin_keep <= 1 or not 0 <= self.most_loss <= 1:
             raise ValueError(f"thin_keep and most_loss are shares, found {self.thin_keep} and {self.most_loss}")
+        if not 0 <= self.temperature <= 2 or not 0 < self.top_p <= 1 or self.top_k < 0:
+            drawn = f"{self.temperature}, {self.top_p} and {self.top_k}"
+            raise ValueError(f"temperature lies in [0, 2], top_p in (0, 1] and top_k is not negative, found {drawn}")
+        if not 0 < self.repetition_penalty <= 2:
+            raise ValueError(f"repetition_penalty lies in (0, 2], found {self.repetition_penalty}")
         if self.roles not in ("one", "two"):
             raise ValueError(f"roles is one or two, found {self.roles!r}")
 
@@ -95,6 +108,7 @@ SMALL = SelfLengthenSettings(
     extension_rounds=2,
     extension_calls=8,
     growth=1.1,
+    repetition_penalty=1.2,
     max_tokens=768,
     probe_tokens=1536,
     check=WrittenRules(end_mark=False, max_rep=0.3),

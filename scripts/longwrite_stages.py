@@ -53,7 +53,7 @@ def prompts(out: Path, given: argparse.Namespace) -> None:
 
 def direct(out: Path, given: argparse.Namespace) -> None:
     """As records of `gen`, and those that the model ended itself as rows to learn from."""
-    options = ["--control", "plain", "--temperature", str(given.temperature), "--seed", "42"]
+    options = ["--control", "plain", *_sampling(given), "--seed", "42"]
     texts = out / "direct.jsonl"
     asked = ["gen", "--in", str(out / "prompts-data.jsonl"), "--max-tokens", str(given.tokens), *_engine(given)]
     lengthctl(out, *asked, *options, "--out", str(texts))
@@ -68,7 +68,7 @@ def direct(out: Path, given: argparse.Namespace) -> None:
 
 def agentwrite(out: Path, given: argparse.Namespace) -> None:
     """The plan's parts in one text each; the prompts share none with the evaluation's."""
-    options = ["--small", *given.agentwrite, "--temperature", str(given.temperature), "--failure-budget", "0.5"]
+    options = ["--small", *given.agentwrite, *_sampling(given), "--failure-budget", "0.5"]
     folder = str(out / "agentwrite")
     lengthctl(out, "data", "agentwrite", str(out / "prompts-data.jsonl"), *options, *_engine(given), "--out", folder)
 
@@ -116,7 +116,8 @@ def evaluate(out: Path, given: argparse.Namespace) -> None:
     sides += [f"{run}@plain" for stage in ("sft", "dpo") if ((run := _tuned(out, given, stage)) / "model").is_dir()]
     part = Part.TEST if given.test else Part.DEVELOPMENT
     asked = [f"prompts.eval_source={out / f'prompts-{part}.jsonl'}", _targets(given), f"run.seed={given.seed}"]
-    asked += [f"evaluate.temperature={given.temperature}", f"evaluate.max_tokens={given.tokens}", *given.eval]
+    asked += [f"evaluate.temperature={given.temperature}", f"evaluate.repetition_penalty={given.repetition_penalty}"]
+    asked += [f"evaluate.max_tokens={given.tokens}", *given.eval]
     folder = out / f"evaluation-{part}-{given.seed}"
     lengthctl(out, "eval", *sides, *asked, "--config", "longwriter_sft", "--out", str(folder))
     summary = json.loads((folder / "summary.json").read_text(encoding="utf-8"))
@@ -153,6 +154,10 @@ def _targets(given: argparse.Namespace) -> str:
     return f"prompts.targets=[{','.join(map(str, given.words))}]"
 
 
+def _sampling(given: argparse.Namespace) -> list[str]:
+    return ["--temperature", str(given.temperature), "--repetition-penalty", str(given.repetition_penalty)]
+
+
 def _engine(given: argparse.Namespace) -> list[str]:
     return ["--model", BASE, *given.engine]
 
@@ -167,6 +172,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--limit", type=int, help="prompts of each part at most, to try it out")
     parser.add_argument("--tokens", type=int, default=1600, help="limit of a text")
     parser.add_argument("--temperature", type=float, default=0.7)
+    parser.add_argument("--repetition-penalty", type=float, default=1.0, help="of all texts, the direct ones too")
     parser.add_argument("--seed", type=int, default=42, help="of training and of the evaluation")
     parser.add_argument("--control", default="agentwrite-small", help="how the second side of the report writes")
     parser.add_argument("--test", action="store_true", help="report on the test part")

@@ -12,7 +12,17 @@ import typer
 from lengthctl.errors import LengthctlError
 from lengthctl.exits import fail, fail_unforeseen, how_to_go_on
 
-__all__ = ["AsJson", "Overrides", "app", "emit", "main", "prepare_for", "prepare_heavy", "result_stream"]
+__all__ = [
+    "AsJson",
+    "Overrides",
+    "RepetitionPenalty",
+    "app",
+    "emit",
+    "main",
+    "prepare_for",
+    "prepare_heavy",
+    "result_stream",
+]
 
 app = typer.Typer(
     rich_markup_mode=None,
@@ -23,6 +33,9 @@ app = typer.Typer(
 
 Overrides = Annotated[
     list[str] | None, typer.Argument(help="key=value, e.g. trainer.learning_rate=2e-5; trainer.KEY=null drops it")
+]
+RepetitionPenalty = Annotated[
+    float, typer.Option(min=0.01, max=2.0, help="Divides logits of tokens that occurred already; 1 changes nothing.")
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout.")]
 

@@ -22,7 +22,7 @@ from lengthctl.cli.data_results import (
     strictly_kept_out,
 )
 from lengthctl.cli.named import load_named, model_overrides
-from lengthctl.cli.room_options import DryRun, Temperature
+from lengthctl.cli.room_options import DryRun
 from lengthctl.cli.settings import changed, split_words
 from lengthctl.errors import ConfigError, Problem
 
@@ -52,9 +52,6 @@ def self_lengthen(
     model: Annotated[
         str | None, typer.Option(help="Run folder, model folder or hub id; default: the recipe's.")
     ] = None,
-    temperature: Temperature = 0.7,
-    top_p: Annotated[float, typer.Option(help="Share of the distribution kept.")] = 0.8,
-    top_k: Annotated[int, typer.Option(min=0, help="Most likely tokens kept; 0 keeps all.")] = 20,
     subset: Subset = None,
     split: Split = "train",
     limit: Annotated[int | None, typer.Option(min=1, help="Instructions a round, to try it out.")] = None,
@@ -84,8 +81,6 @@ def self_lengthen(
     named = [] if model is None else model_overrides(model, None, None)
     config = load_named(recipe, [*named, f"run.seed={seed}", *overrides])
     check_recipe(config)
-    if not 0 < top_p <= 1:
-        raise ConfigError("data self-lengthen", [Problem("--top-p", f"lies above 0 and up to 1, found {top_p:g}")])
     reading = reading_of("data self-lengthen", sources or ["builtin"], subset, split)
     seeds = read_seeds(sources[0] if sources else "builtin", column=column, reading=reading)
     if dry_run:
@@ -96,7 +91,12 @@ def self_lengthen(
     from lengthctl.rollout.backend import Sampling
 
     narrator = Narrator()
-    sampling = Sampling(temperature=temperature, top_p=top_p, top_k=top_k)
+    sampling = Sampling(
+        temperature=base.temperature,
+        top_p=base.top_p,
+        top_k=base.top_k,
+        repetition_penalty=base.repetition_penalty,
+    )
     result = run_self_lengthen(
         base,
         out,

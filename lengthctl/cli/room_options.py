@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any, get_type_hints
 
 import typer
 
-from lengthctl.cli.app import prepare_for
+from lengthctl.cli.app import RepetitionPenalty, prepare_for
 from lengthctl.cli.named import OF_TRAINING, load_named, model_overrides
 from lengthctl.errors import ConfigError, Problem
 
@@ -25,9 +25,8 @@ if TYPE_CHECKING:
     from lengthctl.progress import Narrator
     from lengthctl.rollout.backend import Ability
 
-__all__ = ["ROOM", "DryRun", "RoomOptions", "Temperature", "with_room_options"]
+__all__ = ["ROOM", "DryRun", "RoomOptions", "with_room_options"]
 
-Temperature = Annotated[float, typer.Option(min=0.0, max=2.0, help="Of calls that name no other.")]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Show first prompts and the expected cost, start nothing.")]
 
 
@@ -45,7 +44,8 @@ class RoomOptions:
     ] = None
     endpoint: Annotated[str | None, typer.Option(help="Base URL of an OpenAI-compatible server, up to /v1.")] = None
     key_env: Annotated[str | None, typer.Option(help="Environment variable with the endpoint's key.")] = None
-    temperature: Temperature = 0.7
+    temperature: Annotated[float, typer.Option(min=0.0, max=2.0, help="Of calls that name no other.")] = 0.7
+    repetition_penalty: RepetitionPenalty = 1.0
     in_flight: Annotated[
         int | None, typer.Option(min=1, help="Documents at once; default: as many as the backend runs.")
     ] = None
@@ -125,7 +125,7 @@ class RoomOptions:
         with opened_room(
             config,
             out,
-            sampling=Sampling(temperature=self.temperature),
+            sampling=Sampling(temperature=self.temperature, repetition_penalty=self.repetition_penalty),
             narrator=narrator,
             control=control,
             in_flight=self.in_flight,

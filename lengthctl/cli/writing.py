@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from lengthctl.cli.app import AsJson, Overrides, app, emit, prepare_for
+from lengthctl.cli.app import AsJson, Overrides, RepetitionPenalty, app, emit, prepare_for
 from lengthctl.cli.comparing import Controls, subjects_of
 from lengthctl.cli.named import OF_TRAINING, load_named, model_overrides
 from lengthctl.cli.targets import (
@@ -63,6 +63,7 @@ def gen(
     key_env: Annotated[str | None, typer.Option(help="Environment variable with the endpoint's key.")] = None,
     temperature: Annotated[float, typer.Option(min=0.0)] = 0.7,
     top_p: Annotated[float, typer.Option(help="Share of the distribution kept.")] = 1.0,
+    repetition_penalty: RepetitionPenalty = 1.0,
     max_tokens: Annotated[int | None, typer.Option(min=1, help="Limit of a text; default from its length.")] = None,
     wording: Annotated[str | None, typer.Option(help="How the length is asked: {request} and {length}.")] = None,
     seed: Annotated[int, typer.Option(min=0)] = 42,
@@ -105,7 +106,7 @@ def gen(
             check_wording(wording)
         except ValueError as error:
             raise ConfigError("gen", [Problem("--wording", str(error))]) from error
-    settings = GenSettings(control, n, temperature, top_p, max_tokens, wording or WORDINGS[0])
+    settings = GenSettings(control, n, temperature, top_p, repetition_penalty, max_tokens, wording or WORDINGS[0])
     prepare_for(config.rollout.backend)
     from lengthctl.progress import Narrator
 

@@ -172,6 +172,8 @@ class EvaluateConfig(Section):
     """As in training by default: lengths differ between temperatures."""
     top_p: float = Field(1.0, gt=0, le=1)
     """Share of the distribution kept."""
+    repetition_penalty: float = Field(1.0, gt=0, le=2)
+    """By which logits of tokens that occurred already are divided; 1 changes nothing."""
     max_tokens: int | None = Field(None, ge=1)
     """Limit; None takes trainer.max_completion_length."""
     limit: int | None = Field(None, ge=1)

@@ -55,6 +55,7 @@ class GenSettings:
     """Texts an item."""
     temperature: float = 0.7
     top_p: float = 1.0
+    repetition_penalty: float = 1.0
     max_tokens: int | None = None
     """Limit of a text in tokens; None: from the target."""
     wording: str = WORDINGS[0]
@@ -151,7 +152,8 @@ def _tasks(config: Config, items: Sequence[GenItem], settings: GenSettings) -> l
 
 
 def _key(config: Config, task: Task, settings: GenSettings, control: Control) -> str:
-    sampling = [settings.temperature, settings.top_p, task.limit, config.run.seed]
+    drawn = [settings.temperature, settings.top_p, settings.repetition_penalty]
+    sampling = [*drawn, task.limit, config.run.seed]
     target = None if task.target is None else task.target.to_row()
     return digest(source_identity(config), sampling, repr(control), [dict(m) for m in task.messages], target)
 
@@ -192,7 +194,10 @@ class _RowMaker:
         return self.config.run.seed
 
     def context(self) -> Context:
-        sampling = Sampling(temperature=self.settings.temperature, top_p=self.settings.top_p)
+        settings = self.settings
+        sampling = Sampling(
+            temperature=settings.temperature, top_p=settings.top_p, repetition_penalty=settings.repetition_penalty
+        )
         return Context(sampling, self.tokenizer)
 
     def row(self, task: Task, outcome: Outcome) -> dict[str, Any]:

@@ -86,7 +86,7 @@ def answer_problems(
     check_abilities(spec, control, backend)
     sampling = evaluation_sampling(config)
     jobs = {job.task.id: job for job in _jobs(config, problems, asks, config.evaluate.samples)}
-    limits = [sampling.temperature, sampling.top_p, sampling.max_tokens]
+    limits = [sampling.temperature, sampling.top_p, sampling.repetition_penalty, sampling.max_tokens]
     settings = [list(source or source_identity(config)), limits, config.run.seed, repr(control)]
     keys = {
         name: digest(settings, [dict(m) for m in job.task.messages], job.problem.answer) for name, job in jobs.items()

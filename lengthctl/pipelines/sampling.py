@@ -48,7 +48,12 @@ def completion_limit(config: Config) -> int:
 def evaluation_sampling(config: Config) -> Sampling:
     """How texts of an evaluation are drawn."""
     evaluate = config.evaluate
-    return Sampling(temperature=evaluate.temperature, top_p=evaluate.top_p, max_tokens=completion_limit(config))
+    return Sampling(
+        temperature=evaluate.temperature,
+        top_p=evaluate.top_p,
+        repetition_penalty=evaluate.repetition_penalty,
+        max_tokens=completion_limit(config),
+    )
 
 
 def asking_control(config: Config) -> str:
@@ -166,7 +171,8 @@ def _keys(
     config: Config, tasks: Sequence[Task], sampling: Sampling, control: Control, source: Sequence[Any]
 ) -> dict[str, str]:
     """By task, the digest of all that its record depends on."""
-    settings = [list(source), sampling.temperature, sampling.top_p, config.run.seed, repr(control)]
+    drawn = [sampling.temperature, sampling.top_p, sampling.repetition_penalty]
+    settings = [list(source), drawn, config.run.seed, repr(control)]
 
     def of(task: Task) -> list[Any]:
         target = None if task.target is None else task.target.to_row()

@@ -43,13 +43,16 @@ class Ability(StrEnum):
 class Sampling:
     """How one request is sampled.
 
-    `top_p` below 1 and `top_k` above 0 cut the distribution, which biases the correction for the sampler/trainer
-    mismatch: training refuses them.
+    `top_p` below 1, `top_k` above 0 and a `repetition_penalty` cut or bend the distribution, which biases the
+    correction for the sampler/trainer mismatch: training refuses them.
     """
 
     temperature: float = 1.0
     top_p: float = 1.0
     top_k: int = 0
+    repetition_penalty: float = 1.0
+    """By which positive logits of tokens that occurred, in the prompt too, are divided, and negative ones multiplied;
+    above 0, 1 changes nothing (CTRL, arXiv 1909.05858)."""
     max_tokens: int = 256
     """The limit: completion tokens, the stop token counted."""
     seed: int | None = None

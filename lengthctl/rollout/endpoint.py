@@ -194,6 +194,8 @@ class EndpointBackend:
             "chat_template_kwargs": dict(request.template_values),
         }
         more: dict[str, Any] = {name: value for name, value in extra.items() if value}
+        if sampling.repetition_penalty != 1.0:
+            more["repetition_penalty"] = sampling.repetition_penalty
         if request.prefill:  # as vLLM's server knows it: the last message is not over
             more |= {"continue_final_message": True, "add_generation_prompt": False}
         if more:

@@ -64,6 +64,13 @@ def test_more_requests_than_slots_come_back_once_and_in_order(pool: Any) -> None
     assert {c.finish for c in done} <= {FinishReason.EOS, FinishReason.LIMIT}
 
 
+def test_a_penalty_on_repetition_reaches_the_engines(pool: Any) -> None:
+    ids = load_tokenizer(ModelConfig(name=BUNDLED)).prompt_ids([{"role": "user", "content": "Say tick tock 50 times."}])
+    asked = [Request(str(p), ids, Sampling(temperature=0.0, max_tokens=48, repetition_penalty=p)) for p in (1.0, 1.5)]
+    plain, varied = pool.generate(asked)
+    assert len(set(varied.token_ids)) / len(varied.token_ids) > 2 * len(set(plain.token_ids)) / len(plain.token_ids)
+
+
 def test_members_of_a_group_share_their_prompt(pool: Any) -> None:
     """Prompts of 300 tokens, two whole blocks of the prefix cache: two groups of six find them computed."""
     tokenizer = load_tokenizer(ModelConfig(name=BUNDLED))

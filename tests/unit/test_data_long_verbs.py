@@ -213,7 +213,8 @@ def test_a_dry_run_of_self_lengthen_counts_all_rounds(tmp_path: Path) -> None:
         (["max_rep=x"], "max_rep"),
         (["a.jsonl", "b.jsonl"], "one at a time"),
         (["--config", "quickstart"], "train.method"),
-        (["--top-p", "0"], "lies above 0"),
+        (["top_p=0"], "top_p in (0, 1]"),
+        (["repetition_penalty=0"], "repetition_penalty lies in (0, 2]"),
     ],
 )
 def test_faults_of_self_lengthen(tmp_path: Path, options: list[str], told: str) -> None:

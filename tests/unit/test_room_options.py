@@ -31,10 +31,11 @@ def verb(got: dict[str, Any], **defaults: Any) -> typer.Typer:
 def test_a_verb_gets_its_options_by_name() -> None:
     got: dict[str, Any] = {}
     command = ["x", "--model", "m", "--endpoint", "http://h/v1", "--key-env", "K", "--temperature", "0.1", "--after"]
+    command += ["--repetition-penalty", "1.2"]
     command += ["--in-flight", "3", "--price-in", "1", "--price-out", "2", "--config", "ruler", "--before", "5"]
     found = RUNNER.invoke(verb(got), command)
     assert found.exit_code == 0, found.output
-    expected = RoomOptions("ruler", "m", "http://h/v1", "K", 0.1, 3, 0.1, 1.0, 2.0)
+    expected = RoomOptions("ruler", "m", "http://h/v1", "K", 0.1, 1.2, 3, 0.1, 1.0, 2.0)
     assert got == {"source": "x", "before": 5, "room": expected, "after": True}
     of = expected.of("data x", 7, ["a.b=1"])
     assert (of.verb, of.seed, of.overrides, of.model) == ("data x", 7, ["a.b=1"], "m")

@@ -151,13 +151,15 @@ def test_an_address_without_a_scheme_is_refused() -> None:
 
 
 def test_the_request_carries_what_was_asked_and_nothing_else() -> None:
-    asked = requests(1, seed=3, top_k=5, min_tokens=2, logit_bias={11: -math.inf, 12: 2.5}, stop_token_ids=(9,))
+    bias, stops = {11: -math.inf, 12: 2.5}, (9,)
+    asked = requests(1, seed=3, top_k=5, repetition_penalty=1.2, min_tokens=2, logit_bias=bias, stop_token_ids=stops)
     with FlakyServer() as server:
         backend = EndpointBackend(settings(server.url))
         (done,) = backend.generate(asked)
         backend.generate(requests(1))
     full, plain = server.bodies
     assert (full["seed"], full["top_k"], full["min_tokens"], full["stop_token_ids"]) == (3, 5, 2, [9])
+    assert full["repetition_penalty"] == 1.2
     assert full["logit_bias"] == {"11": -100.0, "12": 2.5}
     assert set(plain) == {"model", "messages", "temperature", "top_p", "max_tokens"}
     assert (done.tokens, done.reported_prompt_tokens, done.token_ids) == (7, 4, ())
