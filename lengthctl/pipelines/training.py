@@ -163,11 +163,12 @@ def _generation(
     from lengthctl.train.generation import PoolGeneration
 
     args, stop = inputs.args, None
+    limit = args.max_completion_length
     if config.rollout.reward_stop != "off":
         stop = StopPolicy(reward.is_spent, only_measure=config.rollout.reward_stop == "measure")
     return PoolGeneration(
         pool,
-        Sampling(args.temperature, args.top_p, args.top_k, args.max_completion_length),
+        Sampling(temperature=args.temperature, top_p=args.top_p, top_k=args.top_k, max_tokens=limit),
         stop=stop,
         reproducible=config.rollout.reproducible,
         release_memory=config.train.release_memory,

@@ -39,7 +39,7 @@ class Ability(StrEnum):
     """Hand values to the chat template, as servers do."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)  # else one more setting would shift the others
 class Sampling:
     """How one request is sampled.
 
