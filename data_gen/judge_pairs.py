@@ -32,6 +32,8 @@ class Preference:
     better: str
     worse: str
     licence: str | None = None
+    kind: str | None = None
+    """What the better text is better at, where that is known."""
 
     def shown(self, better: Place) -> Pair:
         """As a judge sees it, with the better text in this place."""
@@ -67,8 +69,11 @@ def parse_preference(row: Mapping[str, Any], where: str) -> Preference | DropRea
         return DropReason.EXACT_DUPLICATE
     name = row.get("pair_id") or row.get("id")
     digest = hashlib.sha256("\n".join((request, better, worse)).encode()).hexdigest()[:16]
-    licence = row.get("licence") or row.get("license")
-    return Preference(str(name or digest), request, better, worse, licence if isinstance(licence, str) else None)
+    licence, kind = (
+        value if isinstance(value, str) else None
+        for value in (row.get("licence") or row.get("license"), row.get("kind"))
+    )
+    return Preference(str(name or digest), request, better, worse, licence, kind)
 
 
 def _common_turns(chosen: Any, rejected: Any, where: str) -> tuple[Any, Any, Any]:
@@ -126,7 +131,8 @@ def sft_row(pair: Preference, better: Place, verdict: str) -> dict[str, Any]:
 
 def preference_row(pair: Preference) -> dict[str, Any]:
     """TRL's preference format, as `parse_preference` reads it."""
-    return {"prompt": pair.request, "chosen": pair.better, "rejected": pair.worse, "pair_id": pair.id}
+    kind = {} if pair.kind is None else {"kind": pair.kind}
+    return {"prompt": pair.request, "chosen": pair.better, "rejected": pair.worse, "pair_id": pair.id, **kind}
 
 
 def is_right(verdict: str, pair: Preference, better: Place, *, min_critique_words: int = 10) -> bool:

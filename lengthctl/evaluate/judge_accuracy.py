@@ -42,13 +42,16 @@ class _Answer:
         return self.is_right == (self.longer_is == "better")
 
 
-def judge_accuracy(judge: Judge[PairForm], pairs: Sequence[Pair], seed: int = 0) -> dict[str, Any]:
+def judge_accuracy(
+    judge: Judge[PairForm], pairs: Sequence[Pair], seed: int = 0, *, kinds: Sequence[str | None] = ()
+) -> dict[str, Any]:
     """Every pair asked in both orders.
 
     Args:
         judge: asks by the form of pairs.
         pairs: with the better text as `a`; at least one.
         seed: of the bootstrap.
+        kinds: what each pair is about; empty, or as many as pairs.
 
     Returns:
         By name `{"value", "low", "high", "n"}`, shares in [0, 1] with 95 % intervals over whole pairs; None where
@@ -56,6 +59,7 @@ def judge_accuracy(judge: Judge[PairForm], pairs: Sequence[Pair], seed: int = 0)
         also where the longer text is the better and where it is the worse one. `swap_consistency`: pairs whose two
         verdicts name the same text, of those with two. `first_position_share`: verdicts for what stood first, and
         `longer_share`, for the longer text, of those that name one. `tie_share`, `unparsable_share`: of all questions.
+        `accuracy_by_kind`: by the names in `kinds`.
 
     Raises:
         ValueError: no pairs.
@@ -83,7 +87,13 @@ def judge_accuracy(judge: Judge[PairForm], pairs: Sequence[Pair], seed: int = 0)
         "tie_share": [(one.pair, one.scores is not None and not one.is_decided) for one in answers],
         "unparsable_share": [(one.pair, one.scores is None) for one in answers],
     }
-    return {"pairs": len(pairs), **{name: _share(values, seed) for name, values in shares.items()}}
+    by_kind: dict[str, list[tuple[str, bool]]] = {}
+    for kind, of_pair in zip(kinds, twice, strict=False):
+        if kind is not None:
+            by_kind.setdefault(kind, []).extend((one.pair, one.is_right) for one in of_pair)
+    told = {name: _share(values, seed) for name, values in shares.items()}
+    of_kinds = {kind: _share(values, seed) for kind, values in sorted(by_kind.items())}
+    return {"pairs": len(pairs), **told, "accuracy_by_kind": of_kinds}
 
 
 def _shown(pair: Pair, better_first: bool) -> Pair:

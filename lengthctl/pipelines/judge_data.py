@@ -111,7 +111,7 @@ def build_known_data(
                     tally.drop(source.source, DropReason.OUTSIDE_BANDS)
                 for pair in made or ():
                     room[side] -= 1
-                    found = Preference(pair.id, pair.request, pair.better, pair.worse, pair.licence)
+                    found = Preference(pair.id, pair.request, pair.better, pair.worse, pair.licence, pair.truth)
                     tally.use(pair.source, found, f"{pair.truth}, {longer_is(found)} is better")
                     write_pair(files, found, held_out=side)
                     for better in () if side else PLACES:

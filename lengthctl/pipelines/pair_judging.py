@@ -67,11 +67,12 @@ def measure_pair_judge(
     from lengthctl.rollout.cluster import disconnect
 
     found = (parse_preference(row, where) for where, row in read_rows(source))
-    pairs = [one.shown("a") for one in islice((f for f in found if not isinstance(f, DropReason)), limit)]
+    known = list(islice((f for f in found if not isinstance(f, DropReason)), limit))
+    pairs = [one.shown("a") for one in known]
     if not pairs:
         raise DataError(f"{source} has no pair that can be used", "Give preference pairs: prompt, chosen, rejected")
     try:
         with opened_pair_judge(config, pairs, say=say) as judge:
-            return judge_accuracy(judge, pairs, config.run.seed)
+            return judge_accuracy(judge, pairs, config.run.seed, kinds=[one.kind for one in known])
     finally:
         disconnect()

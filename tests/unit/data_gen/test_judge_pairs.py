@@ -173,6 +173,8 @@ def test_data_of_known_truth(tmp_path: Path) -> None:
     rl, sft, held_out = (read(out / f"{name}.jsonl") for name in ("rl", "sft", "held_out"))
     assert len(rl) == len(sft) == 40
     assert len(held_out) >= 4
+    assert {row["kind"] for row in held_out} == {"keyword", "length"}
+    assert [getattr(parse_preference(row, "x"), "kind", "") for row in held_out] == [row["kind"] for row in held_out]
     assert Counter(row["better"] for row in rl) == {"a": 20, "b": 20}
     assert sum(row["words_better"] > row["words_worse"] for row in rl) == 20
     assert [row["prompt"] for row in rl] == [row["prompt"] for row in sft]

@@ -49,7 +49,8 @@ def measured(scores: Callable[[str, str], PairScores | None]) -> dict[str, float
     settings = JudgeConfig(backend="scripted", script="s", attempts=1)  # type: ignore[call-arg]
     judge = Judge(settings, FakeModel(scores), PAIR_FORM)  # type: ignore[arg-type]
     found = judge_accuracy(judge, PAIRS)
-    return {name: share and share["value"] for name, share in found.items() if name != "pairs"}
+    assert (found.pop("pairs"), found.pop("accuracy_by_kind")) == (8, {})
+    return {name: share and share["value"] for name, share in found.items()}
 
 
 def for_first(holds: Callable[[str, str], bool]) -> Callable[[str, str], PairScores]:
@@ -68,6 +69,15 @@ def test_a_good_judge() -> None:
         "tie_share": 0,
         "unparsable_share": 0,
     }
+
+
+def test_accuracy_by_what_pairs_are_about() -> None:
+    settings = JudgeConfig(backend="scripted", script="s", attempts=1)  # type: ignore[call-arg]
+    longer = FakeModel(for_first(lambda a, b: len(a) > len(b)))
+    kinds = ["said more", "said more", None, None, *["said less"] * 4]
+    found = judge_accuracy(Judge(settings, longer, PAIR_FORM), PAIRS, kinds=kinds)  # type: ignore[arg-type]
+    told = {kind: (share["value"], share["n"]) for kind, share in found["accuracy_by_kind"].items()}
+    assert told == {"said less": (0, 8), "said more": (1, 4)}
 
 
 def test_a_judge_that_prefers_the_longer_text() -> None:
