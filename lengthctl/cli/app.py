@@ -9,7 +9,7 @@ from typing import Annotated, NoReturn, TextIO
 
 import typer
 
-from lengthctl.errors import LengthctlError
+from lengthctl.errors import ConfigError, LengthctlError, Problem, first_line
 from lengthctl.exits import fail, fail_unforeseen, how_to_go_on
 
 __all__ = [
@@ -18,6 +18,7 @@ __all__ = [
     "RepetitionPenalty",
     "app",
     "emit",
+    "hub_name",
     "main",
     "prepare_for",
     "prepare_heavy",
@@ -38,6 +39,25 @@ RepetitionPenalty = Annotated[
     float, typer.Option(min=0.01, max=2.0, help="Divides logits of tokens that occurred already; 1 changes nothing.")
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout.")]
+
+
+def hub_name(repository: str | None) -> str | None:
+    """Refuse what can be no name on the hub, before anything is done.
+
+    Raises:
+        ConfigError: it cannot.
+    """
+    if repository is not None:
+        from huggingface_hub.errors import HFValidationError
+        from huggingface_hub.utils import validate_repo_id
+
+        try:
+            validate_repo_id(repository)
+        except HFValidationError as error:
+            problem = Problem("--push", f"{repository!r} is no name of a hub repository ({first_line(error)})")
+            raise ConfigError("--push", [problem], "Give it as USER/NAME") from error
+    return repository
+
 
 _result: TextIO | None = None
 """The standard output that the command was started with, once file descriptor 1 is another."""

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from lengthctl.cli.app import emit
+from lengthctl.cli.app import emit, hub_name
 from lengthctl.errors import ConfigError, Problem
 
 if TYPE_CHECKING:
@@ -58,7 +58,7 @@ ColumnNames = Annotated[
     ),
 ]
 Limit = Annotated[int | None, typer.Option(min=1, help="Rows of each source at most, to try it out.")]
-Push = Annotated[str | None, typer.Option(help="Hub repository for the data; uses your own login.")]
+Push = Annotated[str | None, typer.Option(callback=hub_name, help="Hub repository for the data; uses your own login.")]
 
 
 def command_line() -> str:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from lengthctl.cli.app import AsJson, Overrides, app, emit, prepare_heavy
+from lengthctl.cli.app import AsJson, Overrides, app, emit, hub_name, prepare_heavy
 from lengthctl.cli.named import load_named, load_run
 from lengthctl.cli.results import print_run, print_summary
 from lengthctl.errors import ConfigError, LengthctlError, Problem
@@ -47,7 +47,9 @@ def train(
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Check the config and the rows of its data, print it, start nothing.")
     ] = False,
-    push: Annotated[str | None, typer.Option(help="Hub repository for the model; uses your own login.")] = None,
+    push: Annotated[
+        str | None, typer.Option(callback=hub_name, help="Hub repository for the model; uses your own login.")
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Run a recipe: measure, train, measure again, report."""

@@ -13,6 +13,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from command_line import lengthctl
+
+from lengthctl.errors import ConfigError
 
 pytest.importorskip("huggingface_hub", reason="the upload is huggingface_hub's")
 
@@ -93,3 +96,10 @@ def test_a_hub_that_does_not_answer_is_named(tmp_path: Path) -> None:
     assert "me/m could not be pushed" in out.stderr
     assert "hf auth login" in out.stderr
     assert "Traceback" not in out.stderr
+
+
+@pytest.mark.parametrize("verb", [["train", "quickstart"], ["data", "curate", "x.jsonl", "--out", "o"]])
+def test_what_is_no_name_on_the_hub_is_refused_before_anything_is_done(verb: list[str]) -> None:
+    out = lengthctl(*verb, "--push", "a/b/c")
+    assert isinstance(out.exception, ConfigError)
+    assert "'a/b/c' is no name of a hub repository" in str(out.exception)
