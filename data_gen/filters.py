@@ -41,6 +41,7 @@ class DropReason(StrEnum):
     BACKEND = "backend"
     OUTSIDE_BANDS = "outside_bands"
     TOO_LONG = "too_long"
+    LEFT_OUT_SHORT = "left_out_short"
     EXACT_DUPLICATE = "exact_duplicate"
     NEAR_DUPLICATE = "near_duplicate"
     SAME_REQUEST = "same_request"
@@ -79,6 +80,7 @@ _MEANINGS = {
     DropReason.BACKEND: "the engine or endpoint gave an error",
     DropReason.OUTSIDE_BANDS: "no class takes its length",
     DropReason.TOO_LONG: "more tokens than a training row may have",
+    DropReason.LEFT_OUT_SHORT: "drawn to be left out, the more probably the shorter it is",
     DropReason.EXACT_DUPLICATE: "same prompt and completion as a row that is used, but for case and punctuation",
     DropReason.NEAR_DUPLICATE: "nearly the completion of a row that is used",
     DropReason.SAME_REQUEST: "another completion of the same or nearly the same prompt is used",

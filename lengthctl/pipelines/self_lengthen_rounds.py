@@ -12,6 +12,7 @@ from typing import Any
 
 from lengthctl.data_gen.dataset_folder import DatasetAbout, Drops, write_dataset
 from lengthctl.data_gen.decontamination import Contamination
+from lengthctl.data_gen.filters import DropReason
 from lengthctl.data_gen.self_instruct import InstructionPool, draw_examples, propose_instruction
 from lengthctl.data_gen.self_lengthen import Extension, extension, first_response, words_of
 from lengthctl.data_gen.self_lengthen_data import Lengthened, drop_short, extender_row, generator_row
@@ -210,12 +211,14 @@ class Round:
         return drop_short(passed, lambda row: str(row["text"]), lambda row: str(row["id"]), seed=seed, least=least)
 
     def count_drops(self, drops: Drops) -> None:
-        """Documents of this round that came to nothing, for the card."""
+        """Documents of this round that came to nothing or were left out as short, for the card."""
         sources = {row["id"]: row["source"] for row in _read(self.folder / "instructions.jsonl")}
         for name in ("first", "extended"):
-            for row in _read(self.folder / f"{name}.jsonl"):
-                if "setback" in row:
-                    drops.add(sources[row["id"].split("/")[0]], row["setback"])
+            rows = _read(self.folder / f"{name}.jsonl")
+            kept = {row["id"] for row in self._thinned(rows)}
+            for row in rows:
+                if row["id"] not in kept:
+                    drops.add(sources[row["id"].split("/")[0]], row.get("setback", DropReason.LEFT_OUT_SHORT))
 
 
 def _parent(name: str) -> str:

@@ -114,6 +114,14 @@ def test_replaced_whole(tmp_path: Path) -> None:
     assert [p.name for p in path.parent.iterdir()] == ["b.txt"]
 
 
+def test_what_cannot_take_its_place_is_not_left_half_written(tmp_path: Path) -> None:
+    path = tmp_path / "b.txt"
+    path.mkdir()
+    with pytest.raises(IsADirectoryError):
+        write_atomic(path, "three")
+    assert [p.name for p in tmp_path.iterdir()] == ["b.txt"]
+
+
 def test_a_run_is_not_resumed_under_other_versions(tmp_path: Path) -> None:
     from lengthctl.evaluate.environment import environment
     from lengthctl.pipelines.inputs import prepare_inputs

@@ -81,6 +81,14 @@ def test_three_rounds_at_least_double_the_length(tmp_path: Path) -> None:
     assert result["calls"]["calls"] == models.calls
 
 
+def test_texts_that_are_left_out_as_short_stand_on_the_card(tmp_path: Path) -> None:
+    lengthen(tmp_path, Learned(), replace(SETTINGS, rounds=1, drop_short_least=0))
+    (source,) = json.loads((tmp_path / "stats.json").read_text())["sources"]
+    made = [row for name in ("first", "extended") for row in rows_of(tmp_path / "round-1" / f"{name}.jsonl")]
+    pairs = rows_of(tmp_path / "round-1" / "pairs.jsonl")
+    assert 0 < source["dropped"]["left_out_short"] < len(made) - len(pairs)
+
+
 def test_two_roles_learn_from_data_of_their_own(tmp_path: Path) -> None:
     models = Learned()
     result = lengthen(tmp_path, models, replace(SETTINGS, rounds=2))
