@@ -12,7 +12,7 @@ from typing import IO, Any
 from lengthctl.config import Config, explained_yaml, parse_yaml
 from lengthctl.errors import RunFolderError
 
-__all__ = ["RESOLVED_CONFIG", "RunFolder", "write_atomic", "write_json"]
+__all__ = ["RESOLVED_CONFIG", "RunFolder", "lock_folder", "write_atomic", "write_json"]
 
 RESOLVED_CONFIG = "config.resolved.yaml"
 """The file that makes a folder a run: its whole config, defaults filled in."""
@@ -73,7 +73,7 @@ class RunFolder:
         entries = set() if used or not path.is_dir() else {entry.name for entry in path.iterdir()}
         if foreign := sorted(entries - _OF_A_START):
             raise RunFolderError(f"{path} holds files of others ({foreign[0]})", "Choose another run.name or run.dir")
-        run = cls(path, _lock(path), config)
+        run = cls(path, lock_folder(path), config)
         if used and not clean:
             run.close()
             raise RunFolderError(
@@ -99,7 +99,7 @@ class RunFolder:
         file = path / RESOLVED_CONFIG
         if not file.is_file():
             raise RunFolderError(f"{path} holds no run", "Start one with `lengthctl train CONFIG`")
-        run = cls(path, _lock(path), config)
+        run = cls(path, lock_folder(path), config)
         found = _flat(parse_yaml(file.read_text(encoding="utf-8"), str(file)))
         wanted = _flat(config.model_dump(mode="json", by_alias=True))
         steps = "trainer.max_steps"
@@ -133,11 +133,20 @@ class RunFolder:
             self._lock.close()
 
 
-def _lock(path: Path) -> IO[str]:
+def lock_folder(path: Path, other: str = "choose another run.name") -> IO[str]:
+    """Make a folder where it is missing, and hold it for this process until the file is closed.
+
+    Args:
+        path: the folder.
+        other: what else the user can do when it is in use.
+
+    Raises:
+        RunFolderError: it cannot be made, or another process holds it.
+    """
     try:
         path.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise RunFolderError(f"{path} cannot be made ({error.strerror})", "Choose another run.dir") from error
+        raise RunFolderError(f"{path} cannot be made ({error.strerror})", "Choose another place") from error
     file = (path / ".lock").open("a+", encoding="utf-8")
     try:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -145,9 +154,7 @@ def _lock(path: Path) -> IO[str]:
         file.seek(0)
         owner = file.read().strip() or "another process"
         file.close()
-        raise RunFolderError(
-            f"{path} is in use by process {owner}", "Wait for it, or choose another run.name"
-        ) from error
+        raise RunFolderError(f"{path} is in use by process {owner}", f"Wait for it, or {other}") from error
     file.truncate(0)
     file.write(str(os.getpid()))
     file.flush()

@@ -52,10 +52,11 @@ def bench(
     from lengthctl.evaluate.bench_report import write_bench_report
     from lengthctl.pipelines.reasoning_bench import run_bench
     from lengthctl.progress import Narrator
+    from lengthctl.rundir import lock_folder
 
-    plan.out.mkdir(parents=True, exist_ok=True)
-    results = run_bench(plan, Narrator(plan.out / "stages.json"), only=only or [])
-    page = write_bench_report(plan.out)
+    with lock_folder(plan.out, "name another --out"):
+        results = run_bench(plan, Narrator(plan.out / "stages.json"), only=only or [])
+        page = write_bench_report(plan.out)
     if as_json:
         emit(json.dumps(results))
     else:

@@ -12,8 +12,9 @@ from command_line import lengthctl
 from lengthctl.cli.bench import find_bench
 from lengthctl.config.bench import BenchConfig
 from lengthctl.config.bench_loading import load_bench
-from lengthctl.errors import ConfigError, DataError
+from lengthctl.errors import ConfigError, DataError, RunFolderError
 from lengthctl.evaluate.bench_report import write_bench_report
+from lengthctl.rundir import lock_folder
 
 PLAIN = "base: m\nmethods:\n  a: {control: level}\n"
 
@@ -54,6 +55,15 @@ def test_a_bench_through_the_command_line(tmp_path: Path) -> None:
     assert "<script>" in page  # the page's own
     # both sides say the same, and the same number to every problem
     assert "The base itself solves 0.0 %: none can lose 2 points, so nothing is shown" in page
+
+
+def test_a_folder_that_another_bench_works_in_is_left_to_it(tmp_path: Path) -> None:
+    path = written(tmp_path, scripted(tmp_path))
+    with lock_folder(tmp_path / "out"):
+        out = invoke(tmp_path, str(path))
+        assert isinstance(out.exception, RunFolderError)
+        assert "name another --out" in str(out.exception)
+    assert invoke(tmp_path, str(path)).exit_code == 0
 
 
 def test_a_failed_method_is_an_exit_code_and_the_rest_is_printed(tmp_path: Path) -> None:
