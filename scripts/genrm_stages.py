@@ -68,6 +68,7 @@ def judge(out: Path, given: argparse.Namespace) -> None:
         if name in found or (name != "untouched" and not Path(model).is_dir()):
             continue
         asked = ["judge.backend=vllm", f"judge.model={{name: {model}}}", f"judge.max_tokens={VERDICT_TOKENS}"]
+        asked.append("judge.attempts=1")
         config = load_named("quickstart", ["rollout.reward_stop=off", *asked, f"run.seed={given.seed}", *given.engine])
         pairs = str(out / "data" / "held_out.jsonl")
         found[name] = measure_pair_judge(config, pairs, say=lambda line: print(line, file=sys.stderr))

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 __all__ = ["EngineActor", "EngineSettings", "Event", "names_digest", "shapes_digest"]
 
 
+_READING_STEP = 8
+"""Steps that a step counts for in which prompts are read."""
 _LAUNCHER_VARIABLES = ("RANK", "LOCAL_RANK", "WORLD_SIZE", "LOCAL_WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT")
 """Of `accelerate launch`, inherited from the driver; vLLM would take itself for one of the trainer's processes."""
 
@@ -127,6 +129,7 @@ class EngineActor:
         self._received: str | None = None
         self._partial: dict[str, tuple[list[int], list[float]]] = {}
         self._refused: list[Event] = []
+        self._silent: set[str] = set()
         self._tokens = 0
         self._cached_prompt_tokens = 0
         most = settings.max_num_seqs
@@ -143,7 +146,9 @@ class EngineActor:
                 enforce_eager=True,  # Inductor costs a minute of build and gains nothing on CPU (vLLM 0.31)
                 max_num_seqs=most,
                 max_model_len=settings.max_model_len,
-                max_num_batched_tokens=max(2048, settings.max_model_len * (most if settings.whole_prompts else 1)),
+                enable_chunked_prefill=not settings.whole_prompts,
+                # with room for the others' next tokens, else the longest prompt would wait for the last of them
+                max_num_batched_tokens=max(2048, settings.max_model_len + most),
                 enable_prefix_caching=True,
                 logprobs_mode="processed_logprobs",  # temperature counts in the correction of the trainer
                 seed=settings.seed,
@@ -186,16 +191,22 @@ class EngineActor:
                 self._refused.append(Event(request_id, (), (), f"refused: {error}"))
                 continue
             self._partial[request_id] = ([], [])
+            self._silent.add(request_id)
 
     def poll(self, max_steps: int, max_seconds: float) -> list[Event]:
-        """Step until something is worth telling, at most `max_steps` steps or `max_seconds`, and report the gains."""
+        """Step until something is worth telling, at most `max_steps` steps or `max_seconds`, and report the gains.
+
+        A step that reads prompts counts as eight, as it takes far longer: with no limit in seconds, an engine with
+        many prompts before it would seem to be dead.
+        """
         finished: dict[str, str] = {}
         deadline = time.monotonic() + max_seconds
-        for _ in range(max_steps):
-            if not self._engine.has_unfinished_requests() or time.monotonic() > deadline:
-                break
+        left = max_steps
+        while left > 0 and self._engine.has_unfinished_requests() and time.monotonic() <= deadline:
+            silent = len(self._silent)
             for output in self._engine.step():
                 self._collect(output, finished)
+            left -= _READING_STEP if len(self._silent) < silent else 1
         refused, self._refused = self._refused, []
         events = refused + [
             Event(request_id, tuple(ids), tuple(logprobs), finished.get(request_id))
@@ -207,6 +218,7 @@ class EngineActor:
 
     def _collect(self, output: Any, finished: dict[str, str]) -> None:
         ids, logprobs = self._partial[output.request_id]
+        self._silent.discard(output.request_id)
         part = output.outputs[0]
         ids.extend(part.token_ids)
         for token_id, table in zip(part.token_ids, part.logprobs or (), strict=True):
@@ -221,6 +233,7 @@ class EngineActor:
         self._engine.abort_request(list(request_ids))
         for request_id in request_ids:
             self._partial.pop(request_id, None)
+            self._silent.discard(request_id)
 
     def sync(self, state: Mapping[str, torch.Tensor], version: int, digest: str) -> dict[str, Any]:
         """Load weights; the state is checked against `digest` and the engine's own first set of names.
