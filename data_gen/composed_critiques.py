@@ -1,13 +1,19 @@
-"""Verdicts on pairs of known truth, written by a program from what it counted, in varied wording: a cold start for a
-judge that is too small to write critiques of its own. Ours.
+"""Verdicts on pairs of known truth, written by a program: a cold start for a judge that is too small to write critiques
+of its own. Ours.
+
+A critique counts aloud. A small model that is shown bare counts learns their form and guesses the numbers: trained so
+on 960 verdicts, the bundled one named the better text in 50 % of pairs. What it can do is copy, so every count is the
+end of something that it copied.
 """
 
 from __future__ import annotations
 
+import re
 from random import Random
 
-from lengthctl.data_gen.known_truth import KnownPair, Truth
+from lengthctl.data_gen.known_truth import KnownPair, Truth, sentences
 from lengthctl.judging_pairs import PairScores, verdict_line
+from lengthctl.length import count_length
 
 __all__ = ["compose_verdict"]
 
@@ -28,25 +34,10 @@ _PRINCIPLES = {
         'I look for the word "{wanted}": it has to occur.',
     ),
 }
-_COUNTED = {
-    Truth.LENGTH: (
-        "Answer {name} has {n} words, {off} off.",
-        "{name}: {n} words, so {off} away from {wanted}.",
-        "I count {n} words in answer {name}; the difference is {off}.",
-    ),
-    Truth.REPETITION: (
-        "In answer {name} a sentence occurs {n} {times}.",
-        "{name}: the most frequent sentence comes {n} {times}.",
-        "Answer {name} says one sentence {n} {times}.",
-    ),
-    Truth.KEYWORD: (
-        'Answer {name} has "{wanted}" {n} {times}.',
-        '{name}: "{wanted}" occurs {n} {times}.',
-        'In answer {name} I find "{wanted}" {n} {times}.',
-    ),
-}
 _CONCLUSIONS = ("So answer {best} is better.", "{best} serves the request better.", "That speaks for answer {best}.")
 _HIGH = (7.0, 7.5, 8.0, 8.5, 9.0, 9.5)
+_EVERY = 5
+_OPENING_WORDS = 3
 _LOW = (1.0, 1.5, 2.0, 2.5, 3.0, 3.5, 4.0, 4.5)
 
 
@@ -59,8 +50,7 @@ def compose_verdict(pair: KnownPair, *, better_first: bool, rng: Random) -> str:
         rng: draws wording and scores.
     """
     shown = (pair.better, pair.worse) if better_first else (pair.worse, pair.better)
-    form = rng.choice(_COUNTED[pair.truth])
-    counted = " ".join(_counted(pair, form, name, text) for name, text in zip("AB", shown, strict=True))
+    counted = " ".join(_counted(pair, name, text) for name, text in zip("AB", shown, strict=True))
     best = "A" if better_first else "B"
     principle = rng.choice(_PRINCIPLES[pair.truth]).replace("{wanted}", pair.wanted)
     conclusion = rng.choice(_CONCLUSIONS).replace("{best}", best)
@@ -69,11 +59,40 @@ def compose_verdict(pair: KnownPair, *, better_first: bool, rng: Random) -> str:
     return f"Principles: {principle}\nCritique: {counted} {conclusion}\n{line}"
 
 
-def _counted(pair: KnownPair, form: str, name: str, text: str) -> str:
+def _counted(pair: KnownPair, name: str, text: str) -> str:
+    """What a judge reads off a text, and the count that it comes to."""
     n = pair.measure(text)
-    parts = {"name": name, "n": str(n), "times": "time" if n == 1 else "times", "wanted": pair.wanted}
-    if pair.truth is Truth.LENGTH:
-        parts["off"] = str(abs(n - int(pair.wanted)))
-    for key, value in parts.items():
-        form = form.replace(f"{{{key}}}", value)
-    return form
+    times = "time" if n == 1 else "times"
+    match pair.truth:
+        case Truth.LENGTH:
+            return f"{name}: {_numbered(text)} That is {n} words, {abs(n - int(pair.wanted))} off."
+        case Truth.REPETITION:
+            return f"{name} begins ({_openings(text)}), one of them {n} {times}."
+        case Truth.KEYWORD:
+            found = _around(text, pair.wanted)
+            return f'{name}: no "{pair.wanted}".' if found is None else f'{name}: "{found}", {n} {times}.'
+
+
+def _numbered(text: str) -> str:
+    """The text on one line, with the number of words so far in brackets behind every fifth."""
+    pieces = text.split()
+    shown: list[str] = []
+    told = 0
+    for end, piece in enumerate(pieces, 1):
+        shown.append(piece)
+        n = count_length(" ".join(pieces[:end]))
+        if n >= told + _EVERY:
+            told = n - n % _EVERY
+            shown.append(f"({n})")
+    return " ".join(shown)
+
+
+def _openings(text: str) -> str:
+    """The first words of every sentence."""
+    return " / ".join(" ".join(sentence.split()[:_OPENING_WORDS]) for sentence in sentences(text))
+
+
+def _around(text: str, word: str) -> str | None:
+    """The word where it first stands, with up to three words before it; None where it does not."""
+    found = re.search(rf"(?:\S+\s+){{0,3}}\S*?(?<!\w){re.escape(word)}(?!\w)", " ".join(text.split()), re.IGNORECASE)
+    return None if found is None else found.group()

@@ -29,7 +29,7 @@ from lengthctl.scoring import Scored
 
 BASE = "smollm2-135m-instruct"
 STAGES = ("data", "sft", "rl", "judge", "brpo", "eval")
-VERDICT_TOKENS = 128
+VERDICT_TOKENS = 320
 
 
 def main() -> None:

@@ -15,7 +15,7 @@ from lengthctl.data_gen.composed_critiques import compose_verdict
 from lengthctl.data_gen.filters import DropReason
 from lengthctl.data_gen.instruction_data import Instruction
 from lengthctl.data_gen.judge_pairs import Preference, is_right, parse_preference
-from lengthctl.data_gen.known_truth import PairMaker, Truth, make_pair
+from lengthctl.data_gen.known_truth import KnownPair, PairMaker, Truth, make_pair
 from lengthctl.errors import ConfigError, DataError
 from lengthctl.judging_pairs import parse_pair_verdict
 from lengthctl.length import count_length
@@ -88,10 +88,27 @@ def test_composed_verdicts_are_right_and_say_what_was_counted(truth: Truth) -> N
             assert is_right(verdict, preference(pair), better)
             assert not is_right(verdict, preference(pair), "b" if better == "a" else "a")
             assert parse_pair_verdict(verdict, min_critique_words=10).better == better
-            assert f" {pair.measure(pair.better)} " in verdict
-            assert f" {pair.measure(pair.worse)} " in verdict
+            for text in (pair.better, pair.worse):
+                n = pair.measure(text)
+                assert f" {n} " in verdict or (n == 0 and f': no "{pair.wanted}".' in verdict)
             texts.add(verdict.split("Critique")[0].replace(pair.wanted or "?", "N"))
     assert len(texts) == 3
+
+
+def test_a_critique_counts_aloud() -> None:
+    def said(truth: Truth, better: str, worse: str, wanted: str = "") -> str:
+        pair = KnownPair("p", truth, "Why?", better, worse, wanted)
+        verdict = compose_verdict(pair, better_first=True, rng=Random(1))
+        return verdict.splitlines()[1].removeprefix("Critique: ")
+
+    six, two = "It is because of the\nweather.", "Who knows?"
+    length = said(Truth.LENGTH, six, two, "7")
+    assert length.startswith(
+        "A: It is because of the (5) weather. That is 6 words, 1 off. B: Who knows? That is 2 words, 5 off."
+    )
+    repeated = said(Truth.REPETITION, six, "Who knows? Who knows?")
+    assert "A begins (It is because), one of them 1 time. B begins (Who knows? / Who knows?), one of them 2" in repeated
+    assert said(Truth.KEYWORD, six, two, "weather").startswith('A: "because of the weather", 1 time. B: no "weather".')
 
 
 CHAT = [{"role": "user", "content": "Why?"}]
