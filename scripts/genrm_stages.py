@@ -14,7 +14,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +22,7 @@ from verbs import lengthctl, train
 from lengthctl.cli.named import load_named
 from lengthctl.evaluate.bootstrap import mean_interval
 from lengthctl.pipelines.pair_judging import measure_pair_judge
+from lengthctl.progress import Narrator
 from lengthctl.records import read_records
 from lengthctl.rundir import write_json
 from lengthctl.scoring import Scored
@@ -68,10 +68,10 @@ def judge(out: Path, given: argparse.Namespace) -> None:
         if name in found or (name != "untouched" and not Path(model).is_dir()):
             continue
         asked = ["judge.backend=vllm", f"judge.model={{name: {model}}}", f"judge.max_tokens={VERDICT_TOKENS}"]
-        asked.append("judge.attempts=1")
+        asked += ["judge.attempts=1", f"judge.cache={out / f'verdicts-{name}-{given.seed}.jsonl'}"]
         config = load_named("quickstart", ["rollout.reward_stop=off", *asked, f"run.seed={given.seed}", *given.engine])
         pairs = str(out / "data" / "held_out.jsonl")
-        found[name] = measure_pair_judge(config, pairs, say=lambda line: print(line, file=sys.stderr))
+        found[name] = measure_pair_judge(config, pairs, Narrator())
         write_json(kept, found)
     for name, row in found.items():
         print(f"{name}: {_told(row)}  by kind: {_told(row['accuracy_by_kind'])}")

@@ -14,6 +14,7 @@ from pathlib import Path
 
 from lengthctl.cli.named import load_named, model_overrides
 from lengthctl.pipelines.pair_judging import measure_pair_judge
+from lengthctl.progress import Narrator
 from lengthctl.rundir import write_json
 
 
@@ -23,7 +24,7 @@ def main(model: str, pairs: str, *rest: str) -> None:
     name = model_overrides(model, None, None)[0].removeprefix("model.name=")
     judge = ["judge.backend=vllm", f"judge.model={{name: {name}}}", "judge.max_tokens=160"]
     config = load_named("quickstart", ["rollout.reward_stop=off", *judge, *rest[out is not None :]])
-    found = measure_pair_judge(config, pairs, say=lambda line: print(line, file=sys.stderr))
+    found = measure_pair_judge(config, pairs, Narrator())
     if out is not None:
         write_json(out, found)
     print(json.dumps(found, indent=2))

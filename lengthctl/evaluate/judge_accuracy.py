@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -43,7 +43,12 @@ class _Answer:
 
 
 def judge_accuracy(
-    judge: Judge[PairForm], pairs: Sequence[Pair], seed: int = 0, *, kinds: Sequence[str | None] = ()
+    judge: Judge[PairForm],
+    pairs: Sequence[Pair],
+    seed: int = 0,
+    *,
+    kinds: Sequence[str | None] = (),
+    tick: Callable[[int], None] | None = None,
 ) -> dict[str, Any]:
     """Every pair asked in both orders.
 
@@ -52,6 +57,7 @@ def judge_accuracy(
         pairs: with the better text as `a`; at least one.
         seed: of the bootstrap.
         kinds: what each pair is about; empty, or as many as pairs.
+        tick: told how many answers there are.
 
     Returns:
         By name `{"value", "low", "high", "n"}`, shares in [0, 1] with 95 % intervals over whole pairs; None where
@@ -72,7 +78,7 @@ def judge_accuracy(
         for n, pair in enumerate(pairs)
         for first in (True, False)
     }
-    verdicts = judge.judge(list(items.values())).verdicts
+    verdicts = judge.judge(list(items.values()), tick).verdicts
     answers = [_answer(str(n), pairs[n], first, verdicts[item.id]) for (n, first), item in items.items()]
     decided = [one for one in answers if one.is_decided]
     twice = list(zip(answers[::2], answers[1::2], strict=True))

@@ -19,6 +19,7 @@ from lengthctl.pipelines.judge_opening import opened_judges
 
 if TYPE_CHECKING:
     from lengthctl.config import Config
+    from lengthctl.progress import Narrator
 
 __all__ = ["measure_pair_judge", "opened_pair_judge"]
 
@@ -49,16 +50,14 @@ def opened_pair_judge(
         yield judge
 
 
-def measure_pair_judge(
-    config: Config, source: str, *, limit: int | None = None, say: Callable[[str], None] = lambda line: None
-) -> dict[str, Any]:
+def measure_pair_judge(config: Config, source: str, narrator: Narrator, *, limit: int | None = None) -> dict[str, Any]:
     """`judge_accuracy` of `config.judge` on preference pairs, each asked in both orders.
 
     Args:
         config: with a judge.
         source: a file or hub id in TRL's preference format, such as `held_out.jsonl` of `lengthctl data judge`.
+        narrator: shows progress, and tells of engines that are replaced.
         limit: pairs at most.
-        say: told of engines that are replaced.
 
     Raises:
         DataError: the source cannot be read, or holds no pair that can be used.
@@ -72,7 +71,11 @@ def measure_pair_judge(
     if not pairs:
         raise DataError(f"{source} has no pair that can be used", "Give preference pairs: prompt, chosen, rejected")
     try:
-        with opened_pair_judge(config, pairs, say=say) as judge:
-            return judge_accuracy(judge, pairs, config.run.seed, kinds=[one.kind for one in known])
+        with (
+            opened_pair_judge(config, pairs, say=narrator.say) as judge,
+            narrator.bar(2 * len(pairs), "verdicts") as bar,
+        ):
+            kinds = [one.kind for one in known]
+            return judge_accuracy(judge, pairs, config.run.seed, kinds=kinds, tick=bar.update)
     finally:
         disconnect()

@@ -14,6 +14,7 @@ from lengthctl.evaluate.judge import Judge
 from lengthctl.evaluate.judge_accuracy import judge_accuracy
 from lengthctl.judging_pairs import PAIR_FORM, Pair, PairScores, verdict_line
 from lengthctl.pipelines.pair_judging import measure_pair_judge
+from lengthctl.progress import Narrator
 from lengthctl.records import Completion, FinishReason
 from lengthctl.rollout.backend import Ability, OnCompletion, Request
 
@@ -117,8 +118,8 @@ def test_the_judge_of_a_config_is_measured_on_a_file(tmp_path: Path) -> None:
     source.write_text("".join(json.dumps(row) + "\n" for row in rows))
     judge = JudgeConfig(backend="scripted", script=str(script))  # type: ignore[call-arg]
     config = Config(rewards=[RewardSpec(name="band")], judge=judge)  # type: ignore[call-arg]
-    found = measure_pair_judge(config, str(source), limit=3)
+    found = measure_pair_judge(config, str(source), Narrator(), limit=3)
     assert (found["pairs"], found["accuracy"]["value"], found["first_position_share"]["value"]) == (3, 0.5, 1)
     source.write_text(json.dumps({"prompt": "r", "chosen": "x", "rejected": "x"}) + "\n")
     with pytest.raises(DataError, match="no pair that can be used"):
-        measure_pair_judge(config, str(source))
+        measure_pair_judge(config, str(source), Narrator())
