@@ -17,19 +17,16 @@ import json
 from pathlib import Path
 from typing import Any
 
+from judge_accuracy import VERDICT_TOKENS, measured
 from verbs import lengthctl, train
 
-from lengthctl.cli.named import load_named
 from lengthctl.evaluate.bootstrap import mean_interval
-from lengthctl.pipelines.pair_judging import measure_pair_judge
-from lengthctl.progress import Narrator
 from lengthctl.records import read_records
 from lengthctl.rundir import write_json
 from lengthctl.scoring import Scored
 
 BASE = "smollm2-135m-instruct"
 STAGES = ("data", "sft", "rl", "judge", "brpo", "eval")
-VERDICT_TOKENS = 320
 
 
 def main() -> None:
@@ -67,11 +64,9 @@ def judge(out: Path, given: argparse.Namespace) -> None:
     for name, model in models.items():
         if name in found or (name != "untouched" and not Path(model).is_dir()):
             continue
-        asked = ["judge.backend=vllm", f"judge.model={{name: {model}}}", f"judge.max_tokens={VERDICT_TOKENS}"]
-        asked += ["judge.attempts=1", f"judge.cache={out / f'verdicts-{name}-{given.seed}.jsonl'}"]
-        config = load_named("quickstart", ["rollout.reward_stop=off", *asked, f"run.seed={given.seed}", *given.engine])
+        asked = [f"judge.cache={out / f'verdicts-{name}-{given.seed}.jsonl'}", f"run.seed={given.seed}"]
         pairs = str(out / "data" / "held_out.jsonl")
-        found[name] = measure_pair_judge(config, pairs, Narrator())
+        found[name] = measured(model, pairs, ["judge.attempts=1", *asked, *given.engine])
         write_json(kept, found)
     for name, row in found.items():
         print(f"{name}: {_told(row)}  by kind: {_told(row['accuracy_by_kind'])}")

@@ -10,24 +10,34 @@ from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from lengthctl.cli.named import load_named, model_overrides
 from lengthctl.pipelines.pair_judging import measure_pair_judge
 from lengthctl.progress import Narrator
 from lengthctl.rundir import write_json
 
+VERDICT_TOKENS = 320
+"""Room for a critique that copies both texts as it counts."""
+
 
 def main(model: str, pairs: str, *rest: str) -> None:
     """Prints the measures as JSON, and writes them where a third word says so."""
     out = Path(rest[0]) if rest and "=" not in rest[0] else None
-    name = model_overrides(model, None, None)[0].removeprefix("model.name=")
-    judge = ["judge.backend=vllm", f"judge.model={{name: {name}}}", "judge.max_tokens=160"]
-    config = load_named("quickstart", ["rollout.reward_stop=off", *judge, *rest[out is not None :]])
-    found = measure_pair_judge(config, pairs, Narrator())
+    found = measured(model, pairs, rest[out is not None :])
     if out is not None:
         write_json(out, found)
     print(json.dumps(found, indent=2))
+
+
+def measured(model: str, pairs: str, overrides: Sequence[str]) -> dict[str, Any]:
+    """Accuracy and biases of a model as a judge."""
+    name = model_overrides(model, None, None)[0].removeprefix("model.name=")
+    judge = ["judge.backend=vllm", f"judge.model={{name: {name}}}", f"judge.max_tokens={VERDICT_TOKENS}"]
+    config = load_named("quickstart", ["rollout.reward_stop=off", *judge, *overrides])
+    return measure_pair_judge(config, pairs, Narrator())
 
 
 if __name__ == "__main__":
