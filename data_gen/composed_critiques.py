@@ -2,8 +2,9 @@
 of its own. Ours.
 
 A critique counts aloud. A small model that is shown bare counts learns their form and guesses the numbers: trained so
-on 960 verdicts, the bundled one named the better text in 50 % of pairs. What it can do is copy, so every count is the
-end of something that it copied.
+on 960 verdicts, the bundled one named the better text in 50 % of pairs. What it can do is copy, and see what it has
+just copied. So every fact is noted while the text is copied, at the word that shows it, and a count is the number that
+was noted last: nothing has to be known before it can be seen.
 """
 
 from __future__ import annotations
@@ -60,39 +61,48 @@ def compose_verdict(pair: KnownPair, *, better_first: bool, rng: Random) -> str:
 
 
 def _counted(pair: KnownPair, name: str, text: str) -> str:
-    """What a judge reads off a text, and the count that it comes to."""
-    n = pair.measure(text)
-    times = "time" if n == 1 else "times"
+    """The text, copied with notes, and what they come to."""
     match pair.truth:
         case Truth.LENGTH:
-            return f"{name}: {_numbered(text)} That is {n} words, {abs(n - int(pair.wanted))} off."
+            n, wanted = pair.measure(text), int(pair.wanted)
+            off = "right" if n == wanted else f"{abs(n - wanted)} too {'many' if n > wanted else 'few'}"
+            return f"{name}: {_numbered(text)} = {n} of {wanted}, {off}."
         case Truth.REPETITION:
-            return f"{name} begins ({_openings(text)}), one of them {n} {times}."
+            openings, again = _openings(text)
+            return f"{name}: {openings} = {again} again."
         case Truth.KEYWORD:
-            found = _around(text, pair.wanted)
-            return f'{name}: no "{pair.wanted}".' if found is None else f'{name}: "{found}", {n} {times}.'
+            noted, found = _noted(text, pair.wanted)
+            return f"{name}: {noted} = {found} found."
 
 
 def _numbered(text: str) -> str:
-    """The text on one line, with the number of words so far in brackets behind every fifth."""
+    """The text on one line, with the number of words so far behind every fifth, and behind each of the last ones."""
     pieces = text.split()
+    counts = [count_length(" ".join(pieces[:end])) for end in range(1, len(pieces) + 1)]
+    last = counts[-1] - counts[-1] % _EVERY
     shown: list[str] = []
     told = 0
-    for end, piece in enumerate(pieces, 1):
+    for piece, n in zip(pieces, counts, strict=True):
         shown.append(piece)
-        n = count_length(" ".join(pieces[:end]))
-        if n >= told + _EVERY:
-            told = n - n % _EVERY
+        if n >= told + _EVERY or (n > last and n > told):
+            told = n if n > last else n - n % _EVERY
             shown.append(f"({n})")
     return " ".join(shown)
 
 
-def _openings(text: str) -> str:
-    """The first words of every sentence."""
-    return " / ".join(" ".join(sentence.split()[:_OPENING_WORDS]) for sentence in sentences(text))
+def _openings(text: str) -> tuple[str, int]:
+    """The first words of every sentence, noted where the sentence stood there before, and how many did."""
+    seen: set[str] = set()
+    shown = []
+    for sentence in sentences(text):
+        opening = " ".join(sentence.split()[:_OPENING_WORDS])
+        is_again = sentence.casefold() in seen
+        shown.append(f"{opening} (again)" if is_again else opening)
+        seen.add(sentence.casefold())
+    return " / ".join(shown), sum(one.endswith("(again)") for one in shown)
 
 
-def _around(text: str, word: str) -> str | None:
-    """The word where it first stands, with up to three words before it; None where it does not."""
-    found = re.search(rf"(?:\S+\s+){{0,3}}\S*?(?<!\w){re.escape(word)}(?!\w)", " ".join(text.split()), re.IGNORECASE)
-    return None if found is None else found.group()
+def _noted(text: str, word: str) -> tuple[str, int]:
+    """The text on one line, with a note behind the word wherever it stands, and how often it does."""
+    pattern = rf"(?<!\w){re.escape(word)}(?!\w)"
+    return re.subn(pattern, lambda found: f"{found.group()} (found)", " ".join(text.split()), flags=re.IGNORECASE)

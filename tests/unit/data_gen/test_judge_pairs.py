@@ -88,9 +88,6 @@ def test_composed_verdicts_are_right_and_say_what_was_counted(truth: Truth) -> N
             assert is_right(verdict, preference(pair), better)
             assert not is_right(verdict, preference(pair), "b" if better == "a" else "a")
             assert parse_pair_verdict(verdict, min_critique_words=10).better == better
-            for text in (pair.better, pair.worse):
-                n = pair.measure(text)
-                assert f" {n} " in verdict or (n == 0 and f': no "{pair.wanted}".' in verdict)
             texts.add(verdict.split("Critique")[0].replace(pair.wanted or "?", "N"))
     assert len(texts) == 3
 
@@ -101,14 +98,20 @@ def test_a_critique_counts_aloud() -> None:
         verdict = compose_verdict(pair, better_first=True, rng=Random(1))
         return verdict.splitlines()[1].removeprefix("Critique: ")
 
-    six, two = "It is because of the\nweather.", "Who knows?"
-    length = said(Truth.LENGTH, six, two, "7")
+    seven, two = "It is because of the\nbad weather.", "Who knows?"
+    length = said(Truth.LENGTH, seven, two, "8")
     assert length.startswith(
-        "A: It is because of the (5) weather. That is 6 words, 1 off. B: Who knows? That is 2 words, 5 off."
+        "A: It is because of the (5) bad (6) weather. (7) = 7 of 8, 1 too few. B: Who (1) knows? (2) "
     )
-    repeated = said(Truth.REPETITION, six, "Who knows? Who knows?")
-    assert "A begins (It is because), one of them 1 time. B begins (Who knows? / Who knows?), one of them 2" in repeated
-    assert said(Truth.KEYWORD, six, two, "weather").startswith('A: "because of the weather", 1 time. B: no "weather".')
+    repeated = said(Truth.REPETITION, seven, "Who knows? Who knows? Who knows? I do.")
+    assert repeated.startswith(
+        "A: It is because = 0 again. B: Who knows? / Who knows? (again) / Who knows? (again) / I do."
+    )
+    assert " = 2 again. " in repeated
+    found = said(Truth.KEYWORD, f"The weather? {seven}", two, "weather")
+    assert found.startswith(
+        "A: The weather (found)? It is because of the bad weather (found). = 2 found. B: Who knows? = 0"
+    )
 
 
 CHAT = [{"role": "user", "content": "Why?"}]
