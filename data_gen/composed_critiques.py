@@ -38,7 +38,6 @@ _PRINCIPLES = {
 _CONCLUSIONS = ("So answer {best} is better.", "{best} serves the request better.", "That speaks for answer {best}.")
 _HIGH = (7.0, 7.5, 8.0, 8.5, 9.0, 9.5)
 _EVERY = 5
-_OPENING_WORDS = 3
 _LOW = (1.0, 1.5, 2.0, 2.5, 3.0, 3.5, 4.0, 4.5)
 
 
@@ -68,8 +67,8 @@ def _counted(pair: KnownPair, name: str, text: str) -> str:
             off = "right" if n == wanted else f"{abs(n - wanted)} too {'many' if n > wanted else 'few'}"
             return f"{name}: {_numbered(text)} = {n} of {wanted}, {off}."
         case Truth.REPETITION:
-            openings, again = _openings(text)
-            return f"{name}: {openings} = {again} again."
+            noted, again = _repeated(text)
+            return f"{name}: {noted} = {again} again."
         case Truth.KEYWORD:
             noted, found = _noted(text, pair.wanted)
             return f"{name}: {noted} = {found} found."
@@ -90,16 +89,17 @@ def _numbered(text: str) -> str:
     return " ".join(shown)
 
 
-def _openings(text: str) -> tuple[str, int]:
-    """The first words of every sentence, noted where the sentence stood there before, and how many did."""
+def _repeated(text: str) -> tuple[str, int]:
+    """The sentences of the text, with a note behind each that stood there before, and how many did."""
     seen: set[str] = set()
-    shown = []
+    shown, again = [], 0
     for sentence in sentences(text):
-        opening = " ".join(sentence.split()[:_OPENING_WORDS])
-        is_again = sentence.casefold() in seen
-        shown.append(f"{opening} (again)" if is_again else opening)
+        shown.append(sentence)
+        if sentence.casefold() in seen:
+            shown.append("(again)")
+            again += 1
         seen.add(sentence.casefold())
-    return " / ".join(shown), sum(one.endswith("(again)") for one in shown)
+    return " ".join(shown), again
 
 
 def _noted(text: str, word: str) -> tuple[str, int]:
