@@ -9,10 +9,10 @@ was noted last: nothing has to be known before it can be seen.
 
 from __future__ import annotations
 
-import re
+from itertools import accumulate
 from random import Random
 
-from lengthctl.data_gen.known_truth import KnownPair, Truth, sentences
+from lengthctl.data_gen.known_truth import KnownPair, Truth, sentences, whole_word
 from lengthctl.judging_pairs import PairScores, verdict_line
 from lengthctl.length import count_length
 
@@ -36,8 +36,9 @@ _PRINCIPLES = {
     ),
 }
 _CONCLUSIONS = ("So answer {best} is better.", "{best} serves the request better.", "That speaks for answer {best}.")
-_HIGH = (7.0, 7.5, 8.0, 8.5, 9.0, 9.5)
 _EVERY = 5
+"""Words between two numbers."""
+_HIGH = (7.0, 7.5, 8.0, 8.5, 9.0, 9.5)
 _LOW = (1.0, 1.5, 2.0, 2.5, 3.0, 3.5, 4.0, 4.5)
 
 
@@ -77,7 +78,7 @@ def _counted(pair: KnownPair, name: str, text: str) -> str:
 def _numbered(text: str) -> str:
     """The text on one line, with the number of words so far behind every fifth, and behind each of the last ones."""
     pieces = text.split()
-    counts = [count_length(" ".join(pieces[:end])) for end in range(1, len(pieces) + 1)]
+    counts = list(accumulate(map(count_length, pieces)))
     last = counts[-1] - counts[-1] % _EVERY
     shown: list[str] = []
     told = 0
@@ -104,5 +105,4 @@ def _repeated(text: str) -> tuple[str, int]:
 
 def _noted(text: str, word: str) -> tuple[str, int]:
     """The text on one line, with a note behind the word wherever it stands, and how often it does."""
-    pattern = rf"(?<!\w){re.escape(word)}(?!\w)"
-    return re.subn(pattern, lambda found: f"{found.group()} (found)", " ".join(text.split()), flags=re.IGNORECASE)
+    return whole_word(word).subn(r"\g<0> (found)", " ".join(text.split()))

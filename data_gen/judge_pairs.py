@@ -69,10 +69,7 @@ def parse_preference(row: Mapping[str, Any], where: str) -> Preference | DropRea
         return DropReason.EXACT_DUPLICATE
     name = row.get("pair_id") or row.get("id")
     digest = hashlib.sha256("\n".join((request, better, worse)).encode()).hexdigest()[:16]
-    licence, kind = (
-        value if isinstance(value, str) else None
-        for value in (row.get("licence") or row.get("license"), row.get("kind"))
-    )
+    licence, kind = _text_or_none(row.get("licence") or row.get("license")), _text_or_none(row.get("kind"))
     return Preference(str(name or digest), request, better, worse, licence, kind)
 
 
@@ -98,6 +95,10 @@ def _last_text(side: Any, where: str) -> str:
     if not _is_conversation(side) or not side:
         raise DataError(f"{where}: chosen and rejected are texts or lists of messages with role and content")
     return str(side[-1]["content"])
+
+
+def _text_or_none(value: Any) -> str | None:
+    return value if isinstance(value, str) else None
 
 
 def _is_unicode(text: str) -> bool:

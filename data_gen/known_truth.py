@@ -19,7 +19,7 @@ from lengthctl.length import Target, count_length
 from lengthctl.prompts import WORDINGS, word_length
 from lengthctl.sentences import sentence_ends
 
-__all__ = ["KnownPair", "PairMaker", "Truth", "make_pair", "sentences"]
+__all__ = ["KnownPair", "PairMaker", "Truth", "make_pair", "sentences", "whole_word"]
 
 _LONGEST = 20_000
 """Characters of a text that are looked at."""
@@ -62,12 +62,17 @@ class KnownPair:
             case Truth.REPETITION:
                 return max(Counter(s.casefold() for s in sentences(text)).values(), default=0)
             case Truth.KEYWORD:
-                return len(re.findall(rf"(?<!\w){re.escape(self.wanted)}(?!\w)", text, re.IGNORECASE))
+                return len(whole_word(self.wanted).findall(text))
 
     @property
     def longer_is_better(self) -> bool:
         """In words."""
         return count_length(self.better) > count_length(self.worse)
+
+
+def whole_word(word: str) -> re.Pattern[str]:
+    """The word wherever it stands by itself, in any case."""
+    return re.compile(rf"(?<!\w){re.escape(word)}(?!\w)", re.IGNORECASE)
 
 
 def sentences(text: str) -> list[str]:

@@ -6,13 +6,15 @@ import fcntl
 import json
 import os
 import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any
 
 from lengthctl.config import Config, explained_yaml, parse_yaml
 from lengthctl.errors import RunFolderError
 
-__all__ = ["RESOLVED_CONFIG", "RunFolder", "lock_folder", "write_atomic", "write_json"]
+__all__ = ["RESOLVED_CONFIG", "RunFolder", "lock_folder", "replacing", "write_atomic", "write_json"]
 
 RESOLVED_CONFIG = "config.resolved.yaml"
 """The file that makes a folder a run: its whole config, defaults filled in."""
@@ -28,16 +30,24 @@ _OF_A_START = {".lock", "env.json", "error.txt", "prompts.json", "stages.json"}
 """What a start leaves that failed before the run began."""
 
 
-def write_atomic(path: Path, text: str) -> None:
-    """Write, then rename: a reader sees the old file or the new one. The folder is made."""
+@contextmanager
+def replacing(path: Path) -> Iterator[Path]:
+    """Where to write what takes the place of a file behind the block: a reader sees the old file or the new one, and
+    what cannot be written leaves nothing. The folder is made."""
     path.parent.mkdir(parents=True, exist_ok=True)
     part = path.with_name(f".{path.name}.part")
     try:
-        part.write_text(text, encoding="utf-8")
+        yield part
         os.replace(part, path)
     except OSError:
         part.unlink(missing_ok=True)
         raise
+
+
+def write_atomic(path: Path, text: str) -> None:
+    """`replacing` with a text."""
+    with replacing(path) as part:
+        part.write_text(text, encoding="utf-8")
 
 
 def write_json(path: Path, value: Any) -> None:

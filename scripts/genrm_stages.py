@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from judge_accuracy import VERDICT_TOKENS, measured
-from verbs import lengthctl, train
+from verbs import lengthctl, run_stages, train
 
 from lengthctl.evaluate.bootstrap import mean_interval
 from lengthctl.records import read_records
@@ -30,12 +30,7 @@ STAGES = ("data", "sft", "rl", "judge", "brpo", "eval")
 
 
 def main() -> None:
-    given = _arguments()
-    out: Path = given.out.resolve()
-    out.mkdir(parents=True, exist_ok=True)
-    for stage in STAGES:
-        if stage in given.only:
-            STAGE[stage](out, given)
+    run_stages(STAGE, _arguments())
 
 
 def data(out: Path, given: argparse.Namespace) -> None:

@@ -20,7 +20,7 @@ import argparse
 import json
 from pathlib import Path
 
-from verbs import lengthctl, train
+from verbs import lengthctl, run_stages, train
 
 from lengthctl.data_gen.dev_split import Part, hellobench_prompts
 from lengthctl.prompts import stable_hash
@@ -32,12 +32,7 @@ SHOWN = ("s_l", "seq_rep_4", "truncation", "finished")
 
 
 def main() -> None:
-    given = _arguments()
-    out: Path = given.out.resolve()
-    out.mkdir(parents=True, exist_ok=True)
-    for stage in STAGES:
-        if stage in given.only:
-            STAGE[stage](out, given)
+    run_stages(STAGE, _arguments())
 
 
 def prompts(out: Path, given: argparse.Namespace) -> None:

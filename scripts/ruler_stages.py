@@ -18,7 +18,7 @@ import json
 from pathlib import Path
 
 import verbs
-from verbs import lengthctl
+from verbs import lengthctl, run_stages
 
 from lengthctl.cli.data_results import kept_out
 from lengthctl.prompt_sources import as_messages
@@ -31,12 +31,7 @@ TARGETS = "prompts.targets=[10,30,50,80,150]"
 
 
 def main() -> None:
-    given = _arguments()
-    out: Path = given.out.resolve()
-    out.mkdir(parents=True, exist_ok=True)
-    for stage in STAGES:
-        if stage in given.only:
-            STAGE[stage](out, given)
+    run_stages(STAGE, _arguments())
 
 
 def texts(out: Path, given: argparse.Namespace) -> None:

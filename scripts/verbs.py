@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-from collections.abc import Sequence
+from argparse import Namespace
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from lengthctl.rundir import RESOLVED_CONFIG, write_json
@@ -16,6 +17,15 @@ def lengthctl(folder: Path, *args: str) -> None:
     code = subprocess.run([sys.executable, "-m", "lengthctl", *args], cwd=folder).returncode
     if code:
         sys.exit(code)
+
+
+def run_stages(stages: Mapping[str, Callable[[Path, Namespace], None]], given: Namespace) -> None:
+    """Those that `given.only` names, in their own order, each with the folder `given.out`, which is made."""
+    out: Path = given.out.resolve()
+    out.mkdir(parents=True, exist_ok=True)
+    for name, stage in stages.items():
+        if name in given.only:
+            stage(out, given)
 
 
 def train(folder: Path, run: Path, recipe: str, *options: str) -> None:

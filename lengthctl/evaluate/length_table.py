@@ -9,7 +9,6 @@ from __future__ import annotations
 import csv
 import json
 import operator
-import os
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -19,6 +18,7 @@ from lengthctl.errors import DataError, first_line
 from lengthctl.evaluate.distribution import PromptLengths, length_stats, measure_lengths
 from lengthctl.length import Target
 from lengthctl.records import read_records
+from lengthctl.rundir import replacing
 
 if TYPE_CHECKING:
     import pyarrow
@@ -65,10 +65,8 @@ def write_lengths(
         "limit": limit,
         "std": "population",
     }
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(f".{path.name}.part")
-    pq.write_table(_table(lines, about), part)
-    os.replace(part, path)
+    with replacing(path) as part:
+        pq.write_table(_table(lines, about), part)
     return table
 
 
