@@ -4,7 +4,8 @@ of its own. Ours.
 A critique counts aloud. A small model that is shown bare counts learns their form and guesses the numbers: trained so
 on 960 verdicts, the bundled one named the better text in 50 % of pairs. What it can do is copy, and see what it has
 just copied. So every fact is noted while the text is copied, at the word that shows it, and a count is the number that
-was noted last: nothing has to be known before it can be seen.
+was noted last: nothing has to be known before it can be seen. Both counts then stand side by side, right before the
+judgement: with one of them behind two sentences, a model that counted well named the better text in 53 %.
 """
 
 from __future__ import annotations
@@ -35,7 +36,11 @@ _PRINCIPLES = {
         'I look for the word "{wanted}": it has to occur.',
     ),
 }
-_CONCLUSIONS = ("So answer {best} is better.", "{best} serves the request better.", "That speaks for answer {best}.")
+_CONCLUSIONS = {
+    Truth.LENGTH: "A is {a} off, B is {b} off: {best} is closer.",
+    Truth.REPETITION: "A has {a}, B has {b}: {best} has fewer.",
+    Truth.KEYWORD: "A has {a}, B has {b}: {best} has it.",
+}
 _EVERY = 5
 """Words between two numbers."""
 _HIGH = (7.0, 7.5, 8.0, 8.5, 9.0, 9.5)
@@ -51,28 +56,28 @@ def compose_verdict(pair: KnownPair, *, better_first: bool, rng: Random) -> str:
         rng: draws wording and scores.
     """
     shown = (pair.better, pair.worse) if better_first else (pair.worse, pair.better)
-    counted = " ".join(_counted(pair, name, text) for name, text in zip("AB", shown, strict=True))
+    (copied_a, a), (copied_b, b) = (_counted(pair, text) for text in shown)
     best = "A" if better_first else "B"
     principle = rng.choice(_PRINCIPLES[pair.truth]).replace("{wanted}", pair.wanted)
-    conclusion = rng.choice(_CONCLUSIONS).replace("{best}", best)
+    conclusion = _CONCLUSIONS[pair.truth].format(a=a, b=b, best=best)
     scores = PairScores(rng.choice(_HIGH), rng.choice(_LOW))
     line = verdict_line(scores if better_first else scores.swapped)
-    return f"Principles: {principle}\nCritique: {counted} {conclusion}\n{line}"
+    return f"Principles: {principle}\nCritique: A: {copied_a} B: {copied_b} {conclusion}\n{line}"
 
 
-def _counted(pair: KnownPair, name: str, text: str) -> str:
-    """The text, copied with notes, and what they come to."""
+def _counted(pair: KnownPair, text: str) -> tuple[str, int]:
+    """The text, copied with notes and what they come to; and the number by which it is judged."""
     match pair.truth:
         case Truth.LENGTH:
             n, wanted = pair.measure(text), int(pair.wanted)
             off = "right" if n == wanted else f"{abs(n - wanted)} too {'many' if n > wanted else 'few'}"
-            return f"{name}: {_numbered(text)} = {n} of {wanted}, {off}."
+            return f"{_numbered(text)} = {n} of {wanted}, {off}.", abs(n - wanted)
         case Truth.REPETITION:
             noted, again = _repeated(text)
-            return f"{name}: {noted} = {again} again."
+            return f"{noted} = {again} again.", again
         case Truth.KEYWORD:
             noted, found = _noted(text, pair.wanted)
-            return f"{name}: {noted} = {found} found."
+            return f"{noted} = {found} found.", found
 
 
 def _numbered(text: str) -> str:

@@ -74,12 +74,13 @@ def _rollout(config: Config) -> Iterator[Problem]:
         if config.rollout.reproducible and (config.rollout.engines or 1) > 1:
             found = f"= true, but rollout.engines = {config.rollout.engines}"
             yield Problem("rollout.reproducible", f"{found}: which engine is free first depends on time")
-        if config.rollout.gpus and config.rollout.kv_cache_gib != RolloutConfig.model_fields["kv_cache_gib"].default:
-            yield Problem("rollout.kv_cache_gib", "has no effect on GPUs, where vLLM takes what is free")
+        for key, gpus in (("rollout.gpus", config.rollout.gpus), ("judge.gpus", config.judge and config.judge.gpus)):
+            if gpus and gpus > 1 and gpus != int(gpus):
+                yield Problem(key, f"= {gpus:g}: an engine takes a share of one GPU, or whole ones")
         if config.rollout.weight_transfer == "nccl" and not config.rollout.gpus:
             yield Problem("rollout.weight_transfer", "= nccl goes from GPU to GPU, and rollout.gpus = 0")
         if config.rollout.gpus > 1 and config.rollout.weight_transfer != "nccl":
-            found = f"= {config.rollout.gpus} spreads an engine over processes"
+            found = f"= {config.rollout.gpus:g} spreads an engine over processes"
             yield Problem("rollout.gpus", f"{found}, which need rollout.weight_transfer = nccl")
         return
     if config.evaluate.likelihood:

@@ -50,14 +50,15 @@ class RolloutConfig(Section):
     """vLLM engines; None: one."""
     threads: int | None = Field(None, ge=1)
     """Threads an engine; None: all cores shared out."""
-    gpus: int = Field(0, ge=0)
-    """GPUs an engine, tensor parallel; 0: engines run on the CPU. Not tried on a GPU yet."""
+    gpus: float = Field(0, ge=0)
+    """GPUs an engine. 1: one; a whole number above: tensor parallel; a share such as 0.3: at most that share of one
+    GPU's memory, the rest is left to the trainer or to other engines; 0: engines run on the CPU."""
     weight_transfer: Literal["object_store", "nccl"] = "object_store"
     """How weights reach the engines: through Ray's object store, or from GPU to GPU. The latter was never run."""
     max_num_seqs: int = Field(128, ge=1)
     """Sequences an engine runs at once."""
-    kv_cache_gib: int = Field(1, ge=1)
-    """KV cache an engine, whole GiB."""
+    kv_cache_gib: int | None = Field(None, ge=1)
+    """KV cache an engine, whole GiB; None: 1 on a CPU, and on a GPU what its share of the memory leaves."""
     max_model_len: int | None = Field(None, ge=1)
     """Context of the engine in tokens; None: longest prompt plus limit."""
     dtype: str = "bfloat16"
@@ -89,6 +90,11 @@ class RolloutConfig(Section):
                 raise ValueError(f"rollout.{key} {word} with rollout.backend = {self.backend}")
         return self
 
+    @property
+    def cache_gib(self) -> int:
+        """KV cache of an engine on the CPU, in GiB."""
+        return self.kv_cache_gib or 1
+
 
 class JudgeConfig(Section):
     """The model that grades what was written."""
@@ -113,7 +119,7 @@ class JudgeConfig(Section):
     """For backend `vllm`: engines of its own; None: as `rollout.engines`."""
     threads: int | None = Field(None, ge=1)
     """For backend `vllm`: threads an engine; None: as `rollout.threads`."""
-    gpus: int | None = Field(None, ge=0)
+    gpus: float | None = Field(None, ge=0)
     """For backend `vllm`: GPUs an engine; None: as `rollout.gpus`."""
     concurrent: bool = True
     """In training: ask as soon as a group's completions are there, while others are still being drawn. False: when the

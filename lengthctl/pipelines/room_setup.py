@@ -173,4 +173,4 @@ def _cached_tokens(config: Config) -> int | None:
     if not (heads and layers and size):
         return None
     wide = (getattr(model, "num_key_value_heads", None) or heads) * (getattr(model, "head_dim", None) or size // heads)
-    return int(config.rollout.kv_cache_gib * 2**30 // (2 * layers * wide * _CACHE_BYTES))
+    return int(config.rollout.cache_gib * 2**30 // (2 * layers * wide * _CACHE_BYTES))

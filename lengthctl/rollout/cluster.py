@@ -16,6 +16,8 @@ from lengthctl.errors import EndpointError, EngineError, MissingDependencyError,
 __all__ = ["connect", "disconnect", "usable_cores"]
 
 _CONNECT_SECONDS = 5.0
+_SHARE_ROUNDING = 1e-3
+"""Ray counts GPUs in ten thousandths."""
 
 _HTTP2_SETTINGS = 4
 _HTTP2_HELLO = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + bytes([0, 0, 0, _HTTP2_SETTINGS, 0, 0, 0, 0, 0])
@@ -27,7 +29,7 @@ def usable_cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def connect(*, cpus: int, object_store_gib: float, engines: int = 1, gpus: int = 0, guest_cpus: int = 0) -> None:
+def connect(*, cpus: int, object_store_gib: float, engines: int = 1, gpus: float = 0, guest_cpus: int = 0) -> None:
     """Start or join Ray; does nothing when it runs already.
 
     A Ray of our own listens on loopback only and takes calls with a token made for this run, unless the caller has
@@ -62,6 +64,7 @@ def connect(*, cpus: int, object_store_gib: float, engines: int = 1, gpus: int =
     except ImportError as error:
         raise MissingDependencyError("ray is not installed", "Run `pip install ray`") from error
     if ray.is_initialized():
+        _check_gpus(gpus)
         return
     with _kept_sigterm():
         if address:
@@ -70,10 +73,11 @@ def connect(*, cpus: int, object_store_gib: float, engines: int = 1, gpus: int =
         else:
             _check_machine(cpus, engines)
             _start(cpus + guest_cpus, object_store_gib)
-    found = int(ray.cluster_resources().get("GPU", 0))
-    if found < gpus:
+    try:
+        _check_gpus(gpus)
+    except EngineError:
         disconnect()
-        raise EngineError(f"engines ask for {gpus} GPUs, and Ray has {found}", "Lower rollout.engines or rollout.gpus")
+        raise
 
 
 def _join(address: str) -> None:
@@ -100,6 +104,18 @@ def _check_cores(cpus: int, engines: int) -> None:
         raise EngineError(
             f"{engines} engines ask for {each} cores each, and the cluster's nodes have {nodes}: room for {room}",
             "Lower rollout.engines or rollout.threads, or add nodes",
+        )
+
+
+def _check_gpus(gpus: float) -> None:
+    """Ray would wait for more of them without end."""
+    import ray
+
+    free = ray.available_resources().get("GPU", 0.0)
+    if free + _SHARE_ROUNDING < gpus:
+        raise EngineError(
+            f"engines ask for {gpus:g} GPUs, and Ray has {free:g} free",
+            "Lower rollout.engines, rollout.gpus or judge.gpus; 0.3, say, takes that share of one",
         )
 
 

@@ -36,12 +36,12 @@ class EngineSettings:
     threads: int
     max_num_seqs: int
     max_model_len: int
-    kv_cache_gib: int
+    kv_cache_gib: int | None
     dtype: str
     seed: int
     stop_token_ids: tuple[int, ...]
-    gpus: int = 0
-    """Of one engine, tensor parallel; 0: it runs on the CPU."""
+    gpus: float = 0
+    """Of one engine: a share of one, or whole ones, tensor parallel; 0: it runs on the CPU."""
     transfer: Literal["object_store", "nccl"] = "object_store"
     """How weights come."""
     whole_prompts: bool = False
@@ -53,12 +53,35 @@ class EngineSettings:
             "VLLM_ENABLE_V1_MULTIPROCESSING": "0",
             "VLLM_CPU_OMP_THREADS_BIND": "nobind",
             "OMP_NUM_THREADS": str(self.threads),
-            "VLLM_CPU_KVCACHE_SPACE": str(self.kv_cache_gib),
+            "VLLM_CPU_KVCACHE_SPACE": str(self.kv_cache_gib or 1),
             "VLLM_LOGGING_LEVEL": "ERROR",
             "VLLM_NO_USAGE_STATS": "1",
             "TOKENIZERS_PARALLELISM": "false",
             "TORCHDYNAMO_DISABLE": "1",  # vLLM compiles a sampler helper: 20 s at first use, and a C++ compiler
         }
+
+    def of_the_device(self) -> dict[str, Any]:
+        """vLLM's arguments that follow from where the engine runs.
+
+        On a CPU no graphs: Inductor costs a minute of build and gains nothing (vLLM 0.31). On a GPU steps of decoding
+        are captured, without compiling: a small model's kernels are shorter than their launches.
+        """
+        if not self.gpus:
+            return {"enforce_eager": True}
+        sizes = [2**power for power in range(self.max_num_seqs.bit_length())]
+        found: dict[str, Any] = {
+            "tensor_parallel_size": max(1, int(self.gpus)),
+            "compilation_config": {
+                "mode": 0,
+                "cudagraph_mode": "FULL_DECODE_ONLY",
+                "cudagraph_capture_sizes": sorted({*sizes, self.max_num_seqs}),
+            },
+        }
+        if self.gpus < 1:
+            found["gpu_memory_utilization"] = self.gpus
+        if self.kv_cache_gib is not None:
+            found["kv_cache_memory_bytes"] = self.kv_cache_gib * 2**30
+        return found
 
 
 @dataclass(frozen=True)
@@ -143,7 +166,6 @@ class EngineActor:
                 tokenizer=settings.model,
                 skip_tokenizer_init=True,
                 dtype=settings.dtype,
-                enforce_eager=True,  # Inductor costs a minute of build and gains nothing on CPU (vLLM 0.31)
                 max_num_seqs=most,
                 max_model_len=settings.max_model_len,
                 enable_chunked_prefill=not settings.whole_prompts,
@@ -153,8 +175,8 @@ class EngineActor:
                 logprobs_mode="processed_logprobs",  # temperature counts in the correction of the trainer
                 seed=settings.seed,
                 disable_log_stats=True,
-                tensor_parallel_size=max(1, settings.gpus),
                 logits_processors=["lengthctl.decode.processors:LogitRules"],
+                **settings.of_the_device(),
                 **more,
             )
         )

@@ -72,7 +72,7 @@ class EngineHandle:
             max_task_retries=0,  # a repeated call would run with other weights, and count twice
         )(EngineActor)
         self._actor = remote.remote(self.settings)
-        self._nccl = NcclTransfer(self._actor, self.settings.gpus) if self.settings.transfer == "nccl" else None
+        self._nccl = NcclTransfer(self._actor, int(self.settings.gpus)) if self.settings.transfer == "nccl" else None
         self.state = EngineState.STARTING
         return self._actor.stats.remote()
 

@@ -144,10 +144,10 @@ def _check_memory(config: Config, engines: int) -> None:
 
     if os.environ.get("RAY_ADDRESS") or config.rollout.gpus:
         return
-    needed, total = engines * config.rollout.kv_cache_gib, psutil.virtual_memory().total / 2**30
+    needed, total = engines * config.rollout.cache_gib, psutil.virtual_memory().total / 2**30
     if needed > total:
         raise EngineError(
-            f"{engines} engines with rollout.kv_cache_gib = {config.rollout.kv_cache_gib} need {needed} GiB, "
+            f"{engines} engines with rollout.kv_cache_gib = {config.rollout.cache_gib} need {needed} GiB, "
             f"this machine has {total:.0f}",
             "Lower rollout.kv_cache_gib or rollout.engines",
         )

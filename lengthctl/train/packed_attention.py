@@ -9,6 +9,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
+from itertools import accumulate
 from typing import Any
 
 import torch
@@ -79,9 +81,55 @@ def _attention(
     scale = query.size(-1) ** -0.5 if scaling is None else scaling
     if device == "cpu" and max(segment.context for segment in packed_segments) <= _PLAIN_TOKENS:
         out = _PlainAttention.apply(query[0], key[0], value[0], scale, packed_segments)
+    elif device == "cuda" and query.dtype in (torch.bfloat16, torch.float16):
+        out = _flash_attention(query[0], key[0], value[0], scale, tuple(packed_segments))
     else:
         out = _fused_attention(query[0], key[0], value[0], scale, packed_segments)
     return out[None], None
+
+
+def _flash_attention(
+    query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, scale: float, segments: tuple[Segment, ...]
+) -> torch.Tensor:
+    """(T, H, D), by one kernel for all segments; the segments stand in order and cover the row.
+
+    A segment's queries are the last of its context, and the kernel lines causal queries up with the last keys."""
+    from torch.nn.attention.varlen import varlen_attn
+
+    seen, query_ends, key_ends, most_queries, most_keys = _layout(segments, query.device)
+    groups = query.size(0) // key.size(0)
+    keys, values = (part.transpose(0, 1)[seen].repeat_interleave(groups, dim=1) for part in (key, value))
+    out: torch.Tensor = varlen_attn(
+        query.transpose(0, 1).contiguous(),
+        keys,
+        values,
+        query_ends,
+        key_ends,
+        most_queries,
+        most_keys,
+        scale=scale,
+        window_size=(-1, 0),  # causal
+    )
+    return out
+
+
+@lru_cache(maxsize=2)
+def _layout(
+    segments: tuple[Segment, ...], device: torch.device
+) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor, int, int]:
+    """Places of all contexts one behind the other, ends of queries and of contexts (N + 1 each), and the longest of
+    each; every layer asks for the same."""
+    places = [
+        place
+        for segment in segments
+        for stretch in (range(segment.prefix_start, segment.prefix_end), range(segment.start, segment.end))
+        for place in stretch
+    ]
+    queries, contexts = [segment.end - segment.start for segment in segments], [segment.context for segment in segments]
+    query_ends, key_ends = (
+        torch.tensor([0, *accumulate(lengths)], dtype=torch.int32, device=device) for lengths in (queries, contexts)
+    )
+    return torch.tensor(places, device=device), query_ends, key_ends, max(queries), max(contexts)
 
 
 def _fused_attention(

@@ -69,6 +69,7 @@ def test_refusals(tmp_path: Path, text: str, match: str) -> None:
         ("trainer.scale_rewards=group", "= group has no effect with train.survivor_decay"),
         ("rollout.weight_transfer=nccl", "goes from GPU to GPU, and rollout.gpus = 0"),
         ("trainer.multi_objective_aggregation=normalize_then_sum", "has no effect with train.survivor_decay"),
+        ("rollout.gpus=1.5", "= 1.5: an engine takes a share of one GPU, or whole ones"),
         ("rollout.gpus=2", "= 2 spreads an engine over processes, which need rollout.weight_transfer = nccl"),
         ("trainer.epsilon=null", "= None: TRL wants float, found NoneType"),
         ("trainer.learning_rate=.nan", "a finite number is needed"),

@@ -100,15 +100,17 @@ def test_a_critique_counts_aloud() -> None:
 
     seven, two = "It is because of the\nbad weather.", "Who knows?"
     length = said(Truth.LENGTH, seven, two, "8")
-    assert length.startswith(
-        "A: It is because of the (5) bad (6) weather. (7) = 7 of 8, 1 too few. B: Who (1) knows? (2) "
+    assert length == (
+        "A: It is because of the (5) bad (6) weather. (7) = 7 of 8, 1 too few. B: Who (1) knows? (2) = 2 of 8, "
+        "6 too few. A is 1 off, B is 6 off: A is closer."
     )
     repeated = said(Truth.REPETITION, seven, "Who knows? Who knows? Who knows? I do.")
     assert repeated.startswith("A: It is because of the bad weather. = 0 again. B: Who knows? Who knows? (again) Who ")
-    assert " Who knows? (again) I do. = 2 again. " in repeated
+    assert repeated.endswith(" Who knows? (again) I do. = 2 again. A has 0, B has 2: A has fewer.")
     found = said(Truth.KEYWORD, f"The weather? {seven}", two, "weather")
-    assert found.startswith(
-        "A: The weather (found)? It is because of the bad weather (found). = 2 found. B: Who knows? = 0"
+    assert found == (
+        "A: The weather (found)? It is because of the bad weather (found). = 2 found. B: Who knows? = 0 found. "
+        "A has 2, B has 0: A has it."
     )
 
 
