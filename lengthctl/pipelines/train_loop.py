@@ -38,7 +38,7 @@ def train_resumably(
         KeyboardInterrupt: passed on, once the last whole step is saved.
     """
     from lengthctl.train.averaging import TAIL_FILE, TailAverage, first_averaged_step
-    from lengthctl.train.callbacks import InterruptCheckpoint, LiveView, MetricsFile, trim_records
+    from lengthctl.train.callbacks import InterruptCheckpoint, LiveView, MemoryRelief, MetricsFile, trim_records
     from lengthctl.train.checkpoints import checkpoint_step, last_checkpoint, take_up
 
     needed = dict(companions or {})
@@ -51,7 +51,7 @@ def train_resumably(
     interrupted = InterruptCheckpoint()
     with narrator.bar(max(max_steps, 0), "train") as bar:
         told = [MetricsFile(run.metrics), LiveView(bar)] if is_main() else []
-        trainer = build([*told, interrupted, *([average] if average else [])], checkpoint)
+        trainer = build([*told, MemoryRelief(), interrupted, *([average] if average else [])], checkpoint)
         try:
             if checkpoint is None or not take_up(trainer, checkpoint):
                 trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)

@@ -9,14 +9,14 @@ from typing import TYPE_CHECKING, Any
 
 from transformers import TrainerCallback
 
-from lengthctl.memory import total_memory
+from lengthctl.memory import memory_is_short, release_freed_memory, total_memory
 from lengthctl.records import RecordWriter, read_records
 from lengthctl.rundir import write_atomic
 
 if TYPE_CHECKING:
     from lengthctl.progress import Bar
 
-__all__ = ["InterruptCheckpoint", "LiveView", "MetricsFile", "trim_records"]
+__all__ = ["InterruptCheckpoint", "LiveView", "MemoryRelief", "MetricsFile", "trim_records"]
 
 
 class MetricsFile(TrainerCallback):  # type: ignore[misc]  # transformers is untyped here
@@ -65,6 +65,16 @@ class InterruptCheckpoint(TrainerCallback):  # type: ignore[misc]
         trainer._save_checkpoint(trainer.model, trial=None)
         trainer.callback_handler.on_save(trainer.args, trainer.state, trainer.control)
         return step
+
+
+class MemoryRelief(TrainerCallback):  # type: ignore[misc]
+    """Gives freed memory back between steps while the machine is short of it: batches of many shapes leave blocks that
+    fit no later one, and 600-token rows of a 135M model grew a process from 4 to 11 GiB in 190 steps."""
+
+    def on_step_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+        """Little is in use at this point."""
+        if memory_is_short():
+            release_freed_memory()
 
 
 class LiveView(TrainerCallback):  # type: ignore[misc]

@@ -11,7 +11,7 @@ from typing import Any
 
 from lengthctl.errors import EngineError, WeightSyncError
 from lengthctl.length import Target
-from lengthctl.memory import memory_is_short, release_freed_memory
+from lengthctl.memory import release_freed_memory
 from lengthctl.records import Completion
 from lengthctl.rollout.backend import OnCompletion, Request, Sampling, request_seed
 from lengthctl.rollout.pool import RolloutPool
@@ -76,7 +76,7 @@ class PoolGeneration:
 
     def sync_weights(self) -> None:
         """Send the trainer's weights to every engine."""
-        if self._release_memory or memory_is_short():
+        if self._release_memory:
             release_freed_memory()
         self._wait_for_errand()
         started = time.perf_counter()

@@ -11,6 +11,7 @@ import pytest
 pytest.importorskip("transformers", reason="callbacks build on transformers")
 
 from lengthctl.progress import Narrator
+from lengthctl.train import callbacks
 from lengthctl.train.callbacks import MetricsFile, trim_records
 from lengthctl.train.silent_failures import SilentFailures
 
@@ -75,3 +76,12 @@ def test_metrics_of_lost_steps_are_dropped(tmp_path: Path) -> None:
     trim_records(path, 2)
     rows = [json.loads(line) for line in path.read_text().splitlines()]
     assert [(r["step"], r["split"], r["reward"]) for r in rows] == [(1, "train", 1.0), (2, "train", 2.0)]
+
+
+@pytest.mark.parametrize("is_short", [True, False])
+def test_memory_is_given_back_while_it_is_short(monkeypatch: pytest.MonkeyPatch, is_short: bool) -> None:
+    given: list[bool] = []
+    monkeypatch.setattr(callbacks, "memory_is_short", lambda: is_short)
+    monkeypatch.setattr(callbacks, "release_freed_memory", lambda: given.append(True))
+    callbacks.MemoryRelief().on_step_begin(None, None, None)
+    assert bool(given) is is_short
