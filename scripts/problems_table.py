@@ -2,6 +2,7 @@
 
 Command: python scripts/problems_table.py OUT.json EVALUATION_FOLDER... [--share TITLE OTHER]
 A folder is one that the stage `eval` of `surrogate_stages.py` or `tldr_stages.py` wrote; its first side is the start.
+Runs that are named by their seeds, `surrogate-1` and `surrogate-2`, may stand in one folder too.
 The answers of all seeds are pooled; intervals are over problems, differences from the start paired by problem.
 `--share`: which part of OTHER's gain in accuracy by the last number TITLE has.
 """
@@ -35,13 +36,13 @@ def main() -> None:
     sides: Sides = {}
     by_seed: dict[str, dict[str, Any]] = {}
     versions: dict[str, Any] = {}
-    for number, folder in enumerate(given.folders):
+    for folder in given.folders:
         summary = json.loads((folder / "summary.json").read_text(encoding="utf-8"))
         versions = summary["versions"]
         for name, answers in _answers(folder, summary).items():
-            sides.setdefault(_title(name), []).extend(_of_seed(answers, number))
-            level = summarise_answers(answers, 0)["overall"]
-            by_seed.setdefault(_title(name), {})[str(summary["seed"])] = _short(level)
+            title, seeds = _title(name), by_seed.setdefault(_title(name), {})
+            sides.setdefault(title, []).extend(_of_seed(answers, len(seeds)))
+            seeds[_seed(name, summary)] = _short(summarise_answers(answers, 0)["overall"])
     first = next(iter(sides))
     found: dict[str, Any] = {}
     for title, answers in sides.items():
@@ -70,6 +71,12 @@ def _of_seed(answers: list[Answered], number: int) -> list[Answered]:
         attempts = (replace(attempt, sample=sample) for attempt in (one.attempt, one.by_last_number))
         numbered.append(Answered(*attempts, one.label))
     return numbered
+
+
+def _seed(name: str, summary: Mapping[str, Any]) -> str:
+    """Of a side: what its run's name ends in, else that of the evaluation."""
+    found = re.search(r"-(\d+)(?:/model)?(?:@|$)", name)
+    return found[1] if found else str(summary["seed"])
 
 
 def _title(name: str) -> str:
