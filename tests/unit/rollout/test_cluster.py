@@ -11,6 +11,7 @@ import pytest
 
 from lengthctl.config import load_config
 from lengthctl.errors import EndpointError, EngineError
+from lengthctl.rollout import cluster
 from lengthctl.rollout.cluster import connect
 
 RECIPE = Path(__file__).parents[3] / "configs" / "quickstart.yaml"
@@ -69,3 +70,15 @@ def test_more_memory_than_the_machine_has(monkeypatch: pytest.MonkeyPatch) -> No
     config = load_config(RECIPE, ["rollout.kv_cache_gib=90000"])
     with pytest.raises(EngineError, match=r"kv_cache_gib = 90000 need 90000 GiB, this machine has"):
         open_pool(config, load_tokenizer(config.model), context_tokens=128)
+
+
+def test_gpus_that_are_taken_already_are_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    ray = pytest.importorskip("ray")
+    monkeypatch.setattr(ray, "available_resources", lambda: {"CPU": 2.0, "GPU": 0.4})
+    cluster._check_gpus(0.4)
+    with pytest.raises(EngineError, match=r"engines ask for 0\.5 GPUs, and Ray has 0\.4 free\. Lower"):
+        cluster._check_gpus(0.5)
+    monkeypatch.setattr(ray, "available_resources", lambda: {"CPU": 2.0})
+    cluster._check_gpus(0)
+    with pytest.raises(EngineError, match="Ray has 0 free"):
+        cluster._check_gpus(1)
