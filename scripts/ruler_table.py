@@ -7,18 +7,17 @@ prompts, differences paired by prompt: from the untouched model, and of tuning w
 
 from __future__ import annotations
 
-import json
 import sys
 from pathlib import Path
 from statistics import median
 from typing import Any
 
+from pooled import pooled
 from ruler_stages import BASE
 
 from lengthctl.evaluate.metrics import compare, summarise
 from lengthctl.evaluate.own_tokens import own_token_summary
 from lengthctl.mlt_table import ruler_table
-from lengthctl.records import read_records
 from lengthctl.rundir import write_json
 from lengthctl.scoring import Scored
 
@@ -30,17 +29,9 @@ Rows = list[dict[str, Any]]
 
 def main(out: Path, folders: list[Path]) -> None:
     """Write the file and print the tables."""
-    sides: dict[str, Rows] = {}
-    by_seed: dict[str, dict[str, Any]] = {}
-    versions: dict[str, Any] = {}
-    for folder in folders:
-        summary = json.loads((folder / "summary.json").read_text())
-        versions = summary["versions"]
-        for name, side in summary["subjects"].items():
-            title = _title(name)
-            rows = [row for _, row in read_records(folder / side["samples"])]
-            sides.setdefault(title, []).extend(rows)
-            by_seed.setdefault(title, {})[str(summary["seed"])] = _short(side["overall"])
+    measured, versions = pooled(folders, _title)
+    sides = {title: side.rows for title, side in measured.items()}
+    by_seed = {title: {seed: _short(level) for seed, level in side.by_seed.items()} for title, side in measured.items()}
     found = {title: _side(title, rows, sides) for title, rows in sides.items()}
     write_json(out, {"versions": versions, "sides": found, "by_seed": by_seed})
     _print(found)

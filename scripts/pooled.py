@@ -1,0 +1,53 @@
+"""Texts of the same sides from evaluations with several seeds, side by side."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from lengthctl.evaluate.likelihood import LikelyText, TextLikelihood
+from lengthctl.records import read_records
+from lengthctl.scoring import Scored
+
+
+@dataclass
+class Pooled:
+    """One side's texts of all seeds."""
+
+    rows: list[dict[str, Any]] = field(default_factory=list)
+    likely: list[LikelyText] = field(default_factory=list)
+    """Of those whose likelihood was measured."""
+    by_seed: dict[str, dict[str, Any]] = field(default_factory=dict)
+    """The evaluation's own measures."""
+
+    @property
+    def texts(self) -> list[Scored]:
+        """As they are measured."""
+        return [Scored.parse(row) for row in self.rows]
+
+
+def pooled(folders: Sequence[Path], title: Callable[[str], str]) -> tuple[dict[str, Pooled], dict[str, Any]]:
+    """Sides by title in the order of the first folder, and the versions of the last; `title` names a subject."""
+    sides: dict[str, Pooled] = {}
+    versions: dict[str, Any] = {}
+    for folder in folders:
+        summary = json.loads((folder / "summary.json").read_text(encoding="utf-8"))
+        versions = summary["versions"]
+        for name, subject in summary["subjects"].items():
+            side = sides.setdefault(title(name), Pooled())
+            rows = [row for _, row in read_records(folder / subject["samples"])]
+            side.rows += rows
+            side.likely += _likely(folder / "likelihood" / Path(subject["samples"]).name, rows)
+            side.by_seed[str(summary["seed"])] = subject["overall"]
+    return sides, versions
+
+
+def _likely(file: Path, rows: Sequence[dict[str, Any]]) -> list[LikelyText]:
+    if not file.is_file():
+        return []
+    found = {row["id"]: TextLikelihood(row["nll"], row["nll_open"], row["tokens"]) for _, row in read_records(file)}
+    texts = [(row["id"], Scored.parse(row)) for row in rows]
+    return [LikelyText(text.prompt_id, text.target.label, found[name]) for name, text in texts if text.text]
