@@ -86,13 +86,14 @@ def run_self_lengthen(
 
     Raises:
         DataError: too few instructions, or a round's texts all failed.
-        RunFolderError: the folder holds other data, or was begun with other settings, model or instructions.
+        RunFolderError: the folder holds other data, or was begun with other settings, model, instructions or prompts to
+            keep out.
         FailureBudgetError, EngineError, EndpointError: the backend failed; what is done is kept.
     """
     refuse_other_data(out, _TITLE)  # before the first round
     clean = [seed for seed in seeds if contamination is None or not contamination.hit(seed.text)]
     trained, probe = split_probe(clean, settings.probe, seed=settings.seed)
-    _begin(out, settings, model, seeds)
+    _begin(out, settings, model, seeds, contamination)
     engines = Engines(models)
     about = DatasetAbout(
         _TITLE, _ABOUT, seed=settings.seed, command=command, model=Path(model).name, settings=_flat(settings)
@@ -168,13 +169,24 @@ def _tuned(this: Round, pairs: Sequence[Lengthened], about: DatasetAbout, models
     return Roles(new["generator"], new.get("extender", new["generator"]))
 
 
-def _begin(out: Path, settings: SelfLengthenSettings, model: str, seeds: Sequence[SeedInstruction]) -> None:
+def _begin(
+    out: Path,
+    settings: SelfLengthenSettings,
+    model: str,
+    seeds: Sequence[SeedInstruction],
+    contamination: Contamination | None,
+) -> None:
     """Keep what the folder is begun with.
 
     Raises:
         RunFolderError: it was begun with something else.
     """
-    own = {"settings": settings.to_row(), "model": model, "instructions": digest([vars(seed) for seed in seeds])}
+    own = {
+        "settings": settings.to_row(),
+        "model": model,
+        "instructions": digest([vars(seed) for seed in seeds]),
+        "kept_out": None if contamination is None else contamination.digest,
+    }
     path = out / _BEGUN
     if path.is_file():
         try:
@@ -185,7 +197,7 @@ def _begin(out: Path, settings: SelfLengthenSettings, model: str, seeds: Sequenc
             raise RunFolderError(f"{path} is damaged", "Name another folder") from error
         if kept != json.loads(json.dumps(own)) or rounds > settings.rounds:
             raise RunFolderError(
-                f"{out} was begun with other settings, model or instructions",
+                f"{out} was begun with other settings, model, instructions or prompts to keep out",
                 "Only `rounds` may be raised; or name another folder",
             )
     write_json(path, own)

@@ -152,6 +152,8 @@ def test_a_finished_folder_is_read_and_more_rounds_may_follow(tmp_path: Path) ->
     for changed in (replace(SETTINGS, rounds=1), replace(SETTINGS, rounds=2, growth=1.5)):
         with pytest.raises(RunFolderError, match="other settings"):
             lengthen(tmp_path, models, changed)
+    with pytest.raises(RunFolderError, match="prompts to keep out"):
+        lengthen(tmp_path, models, replace(SETTINGS, rounds=2), contamination=Contamination(["Tell me of owls."]))
     (tmp_path / "self_lengthen.json").write_text("{")
     with pytest.raises(RunFolderError, match="damaged"):
         lengthen(tmp_path, models, replace(SETTINGS, rounds=2))
