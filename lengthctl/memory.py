@@ -3,12 +3,21 @@
 from __future__ import annotations
 
 import ctypes
+import gc
 import os
+import sys
 import threading
 from contextlib import suppress
 from pathlib import Path
 
-__all__ = ["MemoryMonitor", "keep_freed_memory", "memory_is_short", "release_freed_memory", "total_memory"]
+__all__ = [
+    "MemoryMonitor",
+    "keep_freed_memory",
+    "memory_is_short",
+    "release_freed_memory",
+    "release_gpu_memory",
+    "total_memory",
+]
 
 _PERIOD_SECONDS = 1.0
 
@@ -36,6 +45,15 @@ def release_freed_memory() -> None:
     blocks of many sizes do not scatter over ever more memory. Does nothing on other C libraries."""
     with suppress(OSError, AttributeError):
         ctypes.CDLL("libc.so.6").malloc_trim(0)
+
+
+def release_gpu_memory() -> None:
+    """Give a GPU's memory back that nothing here refers to any more: an engine that starts beside this process looks at
+    what is free."""
+    gc.collect()
+    torch = sys.modules.get("torch")
+    if torch is not None and torch.cuda.is_available():
+        torch.cuda.empty_cache()
 
 
 def memory_is_short() -> bool:

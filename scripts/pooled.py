@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
+import re
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -41,8 +42,15 @@ def pooled(folders: Sequence[Path], title: Callable[[str], str]) -> tuple[dict[s
             rows = [row for _, row in read_records(folder / subject["samples"])]
             side.rows += rows
             side.likely += _likely(folder / "likelihood" / Path(subject["samples"]).name, rows)
-            side.by_seed[str(summary["seed"])] = subject["overall"]
+            side.by_seed[seed_of(name, summary, side.by_seed)] = subject["overall"]
     return sides, versions
+
+
+def seed_of(name: str, summary: Mapping[str, Any], known: Collection[str]) -> str:
+    """Of a subject, told apart from those that are known: what its run's name ends in, else that of the evaluation."""
+    found = re.search(r"-(\d+)(?:/model)?(?:@|$)", name) if "/" in name else None
+    seed, evaluated = found[1] if found else str(summary["seed"]), f"evaluated with {summary['seed']}"
+    return seed if seed not in known else f"{seed}, {evaluated}"
 
 
 def _likely(file: Path, rows: Sequence[dict[str, Any]]) -> list[LikelyText]:

@@ -12,6 +12,7 @@ from __future__ import annotations
 import argparse
 import json
 import re
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -19,6 +20,7 @@ from statistics import mean
 from typing import Any
 
 import numpy as np
+from pooled import seed_of
 
 from lengthctl.config import Config
 from lengthctl.evaluate.bootstrap import interval, resampled
@@ -36,13 +38,16 @@ def main() -> None:
     sides: Sides = {}
     by_seed: dict[str, dict[str, Any]] = {}
     versions: dict[str, Any] = {}
+    counted: Counter[str] = Counter()
     for folder in given.folders:
         summary = json.loads((folder / "summary.json").read_text(encoding="utf-8"))
         versions = summary["versions"]
         for name, answers in _answers(folder, summary).items():
-            title, seeds = _title(name), by_seed.setdefault(_title(name), {})
-            sides.setdefault(title, []).extend(_of_seed(answers, len(seeds)))
-            seeds[_seed(name, summary)] = _short(summarise_answers(answers, 0)["overall"])
+            title = _title(name)
+            number = counted[title] = counted[title] + 1
+            sides.setdefault(title, []).extend(_of_seed(answers, number))
+            seeds = by_seed.setdefault(title, {})
+            seeds[seed_of(name, summary, seeds)] = _short(summarise_answers(answers, 0)["overall"])
     first = next(iter(sides))
     found: dict[str, Any] = {}
     for title, answers in sides.items():
@@ -71,12 +76,6 @@ def _of_seed(answers: list[Answered], number: int) -> list[Answered]:
         attempts = (replace(attempt, sample=sample) for attempt in (one.attempt, one.by_last_number))
         numbered.append(Answered(*attempts, one.label))
     return numbered
-
-
-def _seed(name: str, summary: Mapping[str, Any]) -> str:
-    """Of a side: what its run's name ends in, else that of the evaluation."""
-    found = re.search(r"-(\d+)(?:/model)?(?:@|$)", name)
-    return found[1] if found else str(summary["seed"])
 
 
 def _title(name: str) -> str:

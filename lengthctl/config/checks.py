@@ -22,6 +22,7 @@ from lengthctl.trl_fields import trainer_defaults
 __all__ = ["cross_problems"]
 
 _USABLE_SHARE = 0.9
+_SMALLEST_SHARE = 0.01
 
 _TRL_DEFAULTS = {"num_generations": 8, "per_device_train_batch_size": 8}
 """Of the options read here, those that lengthctl leaves as TRL has them."""
@@ -70,15 +71,18 @@ def _unreachable(target: Target, key: str, limit: int) -> str | None:
 
 def _rollout(config: Config) -> Iterator[Problem]:
     """Keys of engines do nothing without engines."""
+    for key, gpus in (("rollout.gpus", config.rollout.gpus), ("judge.gpus", config.judge and config.judge.gpus)):
+        if gpus and (gpus < _SMALLEST_SHARE or (gpus > 1 and gpus != int(gpus))):
+            yield Problem(
+                key, f"= {gpus:g}: an engine takes a share of one GPU, {_SMALLEST_SHARE:g} at least, or whole ones"
+            )
     if config.rollout.backend == "vllm":
         if config.rollout.reproducible and (config.rollout.engines or 1) > 1:
             found = f"= true, but rollout.engines = {config.rollout.engines}"
             yield Problem("rollout.reproducible", f"{found}: which engine is free first depends on time")
-        for key, gpus in (("rollout.gpus", config.rollout.gpus), ("judge.gpus", config.judge and config.judge.gpus)):
-            if gpus and gpus > 1 and gpus != int(gpus):
-                yield Problem(key, f"= {gpus:g}: an engine takes a share of one GPU, or whole ones")
-        if config.rollout.weight_transfer == "nccl" and not config.rollout.gpus:
-            yield Problem("rollout.weight_transfer", "= nccl goes from GPU to GPU, and rollout.gpus = 0")
+        if config.rollout.weight_transfer == "nccl" and config.rollout.gpus < 1:
+            found = f"and rollout.gpus = {config.rollout.gpus:g}"
+            yield Problem("rollout.weight_transfer", f"= nccl goes from the trainer's GPU to another, {found}")
         if config.rollout.gpus > 1 and config.rollout.weight_transfer != "nccl":
             found = f"= {config.rollout.gpus:g} spreads an engine over processes"
             yield Problem("rollout.gpus", f"{found}, which need rollout.weight_transfer = nccl")

@@ -51,14 +51,16 @@ class RolloutConfig(Section):
     threads: int | None = Field(None, ge=1)
     """Threads an engine; None: all cores shared out."""
     gpus: float = Field(0, ge=0)
-    """GPUs an engine. 1: one; a whole number above: tensor parallel; a share such as 0.3: at most that share of one
-    GPU's memory, the rest is left to the trainer or to other engines; 0: engines run on the CPU."""
+    """GPUs an engine. 1: one; a whole number above: tensor parallel; a share such as 0.3: that share of one GPU's
+    memory, the rest is left to the trainer or to other engines; 0: engines run on the CPU, and want a CPU build of
+    vLLM."""
     weight_transfer: Literal["object_store", "nccl"] = "object_store"
     """How weights reach the engines: through Ray's object store, or from GPU to GPU. The latter was never run."""
     max_num_seqs: int = Field(128, ge=1)
     """Sequences an engine runs at once."""
     kv_cache_gib: int | None = Field(None, ge=1)
-    """KV cache an engine, whole GiB; None: 1 on a CPU, and on a GPU what its share of the memory leaves."""
+    """KV cache an engine, whole GiB; None: 1 on a CPU, and on a GPU what its share of the memory leaves. A number
+    is taken on a GPU whatever the share."""
     max_model_len: int | None = Field(None, ge=1)
     """Context of the engine in tokens; None: longest prompt plus limit."""
     dtype: str = "bfloat16"

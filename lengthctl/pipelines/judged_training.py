@@ -44,6 +44,14 @@ def judge_cpus(config: Config) -> int:
     return engines * threads
 
 
+def judge_gpus(config: Config) -> list[float]:
+    """GPUs that each of those engines asks for."""
+    if config.judge is None or config.judge.backend != "vllm":
+        return []
+    source = judge_source(config)
+    return [source.rollout.gpus] * engine_layout(source)[0]
+
+
 def with_judge(reward: Combined, rooms: Rooms) -> Combined:
     """The same, with the room of its kind of question in every part that has a field `judge`."""
     parts = (

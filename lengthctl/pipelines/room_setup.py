@@ -154,7 +154,7 @@ def documents_at_once(config: Config, context: int | None) -> int:
         return rollout.endpoint.concurrency
     engines = rollout.engines or 1
     most = rollout.max_num_seqs * engines
-    if rollout.gpus:
+    if rollout.gpus and rollout.kv_cache_gib is None:
         return most
     most = min(_MOST_AT_ONCE, most)
     held = None if rollout.backend != "vllm" else _cached_tokens(config)

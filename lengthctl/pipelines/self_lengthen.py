@@ -191,7 +191,7 @@ def _begin(
     if path.is_file():
         try:
             found = json.loads(path.read_text(encoding="utf-8"))
-            kept = {**found, "settings": {**found["settings"], "rounds": settings.rounds}}
+            kept = {"kept_out": own["kept_out"], **found, "settings": {**found["settings"], "rounds": settings.rounds}}
             rounds = int(found["settings"]["rounds"])
         except (ValueError, TypeError, KeyError) as error:
             raise RunFolderError(f"{path} is damaged", "Name another folder") from error

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from lengthctl.evaluate.environment import measure_bf16_gflops
-from lengthctl.memory import MemoryMonitor
+from lengthctl.memory import MemoryMonitor, release_gpu_memory
 from lengthctl.models import LoadedTokenizer, load_tokenizer
 from lengthctl.pipelines.before import Before, evaluate_before, is_measured
 from lengthctl.pipelines.evaluation import send_adapter, untouched
@@ -77,6 +77,7 @@ def _lead(config: Config, run: RunFolder, narrator: Narrator) -> dict[str, Any]:
             export_model(config, run, trainer, prepared.tokenizer, state)
             step = int(trainer.state.global_step)
             del trainer, state, prepared, data
+            release_gpu_memory()
         after = _after(config, run, held_out, narrator, step)
     finally:
         peak = monitor.stop()

@@ -8,7 +8,7 @@ import signal
 import socket
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 
 from lengthctl.errors import EndpointError, EngineError, MissingDependencyError, first_line
@@ -16,8 +16,8 @@ from lengthctl.errors import EndpointError, EngineError, MissingDependencyError,
 __all__ = ["connect", "disconnect", "usable_cores"]
 
 _CONNECT_SECONDS = 5.0
-_SHARE_ROUNDING = 1e-3
-"""Ray counts GPUs in ten thousandths."""
+_SHARE_ROUNDING = 1e-6
+"""Three times a third of a GPU is one."""
 
 _HTTP2_SETTINGS = 4
 _HTTP2_HELLO = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + bytes([0, 0, 0, _HTTP2_SETTINGS, 0, 0, 0, 0, 0])
@@ -29,7 +29,15 @@ def usable_cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def connect(*, cpus: int, object_store_gib: float, engines: int = 1, gpus: float = 0, guest_cpus: int = 0) -> None:
+def connect(
+    *,
+    cpus: int,
+    object_store_gib: float,
+    engines: int = 1,
+    gpus: float = 0,
+    guest_cpus: int = 0,
+    guest_gpus: Sequence[float] = (),
+) -> None:
     """Start or join Ray; does nothing when it runs already.
 
     A Ray of our own listens on loopback only and takes calls with a token made for this run, unless the caller has
@@ -39,8 +47,9 @@ def connect(*, cpus: int, object_store_gib: float, engines: int = 1, gpus: float
         cpus: cores that all engines ask for together.
         object_store_gib: shared memory of a Ray of our own.
         engines: how many share the cores, each on one node.
-        gpus: that all engines ask for together.
+        gpus: that each engine asks for, a share of one or whole ones.
         guest_cpus: that further engines will ask for; a Ray of our own has them on top, whether or not the machine has.
+        guest_gpus: that each of those will ask for.
 
     Raises:
         EndpointError: RAY_ADDRESS does not answer, or not as Ray does.
@@ -64,7 +73,6 @@ def connect(*, cpus: int, object_store_gib: float, engines: int = 1, gpus: float
     except ImportError as error:
         raise MissingDependencyError("ray is not installed", "Run `pip install ray`") from error
     if ray.is_initialized():
-        _check_gpus(gpus)
         return
     with _kept_sigterm():
         if address:
@@ -74,7 +82,7 @@ def connect(*, cpus: int, object_store_gib: float, engines: int = 1, gpus: float
             _check_machine(cpus, engines)
             _start(cpus + guest_cpus, object_store_gib)
     try:
-        _check_gpus(gpus)
+        _check_gpus([*[gpus] * engines, *guest_gpus])
     except EngineError:
         disconnect()
         raise
@@ -107,16 +115,29 @@ def _check_cores(cpus: int, engines: int) -> None:
         )
 
 
-def _check_gpus(gpus: float) -> None:
+def _check_gpus(demands: Sequence[float]) -> None:
     """Ray would wait for more of them without end."""
     import ray
 
-    free = ray.available_resources().get("GPU", 0.0)
-    if free + _SHARE_ROUNDING < gpus:
+    nodes = [[1.0] * int(node["Resources"].get("GPU", 0)) for node in ray.nodes() if node["Alive"]]
+    found = sum(map(len, nodes))
+    if not all(_takes_gpus(nodes, demand) for demand in sorted(demands, reverse=True)):
+        asked = ", ".join(f"{demand:g}" for demand in demands)
         raise EngineError(
-            f"engines ask for {gpus:g} GPUs, and Ray has {free:g} free",
-            "Lower rollout.engines, rollout.gpus or judge.gpus; 0.3, say, takes that share of one",
+            f"engines ask for {asked} GPUs, and there are {found}: not all find room",
+            "Lower rollout.engines, rollout.gpus or judge.gpus; 0.3 takes that share of one",
         )
+
+
+def _takes_gpus(nodes: list[list[float]], demand: float) -> bool:
+    """Whether a node has room for an engine, which is then taken: of one GPU, or of whole ones."""
+    for gpus in nodes:
+        free = [place for place, left in enumerate(gpus) if left + _SHARE_ROUNDING >= min(demand, 1.0)]
+        if len(free) >= demand:
+            for place in free[: max(1, int(demand))]:
+                gpus[place] -= min(demand, 1.0)
+            return True
+    return demand == 0
 
 
 def _check_machine(cpus: int, engines: int) -> None:

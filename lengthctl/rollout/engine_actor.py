@@ -137,6 +137,8 @@ class EngineActor:
         from vllm.platforms import current_platform
         from vllm.v1.engine.llm_engine import LLMEngine
 
+        if not settings.gpus and not current_platform.is_cpu():  # it would take a GPU that Ray knows nothing of
+            raise RuntimeError("this vLLM runs on GPUs: set rollout.gpus (0.3, say), or install requirements/cpu.txt")
         gc.freeze()  # so that the collection with which vLLM ends the build looks at the engine alone
         more: dict[str, Any] = {}
         if current_platform.is_cpu():

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -75,8 +75,10 @@ def open_pool(
     say: Callable[[str], None] = _silent,
     predictor: Callable[[], LengthPredictor] = LengthPredictor,
     guest_cpus: int = 0,
+    guest_gpus: Sequence[float] = (),
 ) -> RolloutPool:
-    """A Ray pool of vLLM engines; see `open_backend`. `guest_cpus`: cores that a second pool will ask for."""
+    """A Ray pool of vLLM engines; see `open_backend`. `guest_cpus`, `guest_gpus`: what a second pool will ask for, all
+    its engines' cores and each one's GPUs."""
     if importlib.util.find_spec("vllm") is None:
         raise MissingDependencyError(
             "vllm is not installed",
@@ -93,9 +95,10 @@ def open_pool(
     connect(
         cpus=engines * threads,
         engines=engines,
-        gpus=engines * config.rollout.gpus,
+        gpus=config.rollout.gpus,
         object_store_gib=_object_store_gib(resolve_model(config.model.name)),
         guest_cpus=guest_cpus,
+        guest_gpus=guest_gpus,
     )
     settings = [
         EngineSettings(

@@ -81,11 +81,18 @@ def _attention(
     scale = query.size(-1) ** -0.5 if scaling is None else scaling
     if device == "cpu" and max(segment.context for segment in packed_segments) <= _PLAIN_TOKENS:
         out = _PlainAttention.apply(query[0], key[0], value[0], scale, packed_segments)
-    elif device == "cuda" and query.dtype in (torch.bfloat16, torch.float16):
+    elif device == "cuda" and _suits_flash(query):
         out = _flash_attention(query[0], key[0], value[0], scale, tuple(packed_segments))
     else:
         out = _fused_attention(query[0], key[0], value[0], scale, packed_segments)
     return out[None], None
+
+
+def _suits_flash(query: torch.Tensor) -> bool:
+    """What torch's flash kernel takes: half precision, an Ampere GPU or later, heads of up to 256."""
+    is_recent = torch.cuda.get_device_capability(query.device) >= (8, 0)
+    width = query.size(-1)
+    return is_recent and query.dtype in (torch.bfloat16, torch.float16) and width <= 256 and width % 8 == 0
 
 
 def _flash_attention(

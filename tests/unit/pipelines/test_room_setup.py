@@ -228,6 +228,7 @@ def test_a_report_is_a_row_of_numbers() -> None:
         ({}, 512, 64),
         ({"max_num_seqs": 4}, 8192, 4),
         ({"gpus": 1}, 8192, 128),  # vLLM takes what is free
+        ({"gpus": 0.1, "kv_cache_gib": 1}, 8192, 45),
     ],
 )
 def test_engines_get_as_many_documents_as_their_cache_holds(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import socket
 import threading
 from collections.abc import Iterator
+from contextlib import nullcontext
 from pathlib import Path
 
 import pytest
@@ -72,13 +73,30 @@ def test_more_memory_than_the_machine_has(monkeypatch: pytest.MonkeyPatch) -> No
         open_pool(config, load_tokenizer(config.model), context_tokens=128)
 
 
-def test_gpus_that_are_taken_already_are_told(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(
+    ("nodes", "demands", "fits"),
+    [
+        ([1], [0.3, 0.6], True),
+        ([1], [0.6, 0.6], False),
+        ([2], [0.6, 0.6, 0.6], False),
+        ([2], [0.6, 0.4, 0.6, 0.4], True),
+        ([1], [1 / 3] * 3, True),
+        ([1, 1], [2], False),
+        ([1, 2], [2, 1], True),
+        ([2], [2, 0.1], False),
+        ([2], [1, 0.5, 0.5], True),
+        ([0], [0, 0], True),
+        ([], [0.1], False),
+    ],
+)
+def test_engines_find_room_on_gpus_or_are_refused(
+    monkeypatch: pytest.MonkeyPatch, nodes: list[int], demands: list[float], fits: bool
+) -> None:
     ray = pytest.importorskip("ray")
-    monkeypatch.setattr(ray, "available_resources", lambda: {"CPU": 2.0, "GPU": 0.4})
-    cluster._check_gpus(0.4)
-    with pytest.raises(EngineError, match=r"engines ask for 0\.5 GPUs, and Ray has 0\.4 free\. Lower"):
-        cluster._check_gpus(0.5)
-    monkeypatch.setattr(ray, "available_resources", lambda: {"CPU": 2.0})
-    cluster._check_gpus(0)
-    with pytest.raises(EngineError, match="Ray has 0 free"):
-        cluster._check_gpus(1)
+    found = [
+        {"Alive": True, "Resources": {"CPU": 2.0, "GPU": float(count)} if count else {"CPU": 2.0}} for count in nodes
+    ]
+    gone = {"Alive": False, "Resources": {"GPU": 8.0}}
+    monkeypatch.setattr(ray, "nodes", lambda: [*found, gone])
+    with nullcontext() if fits else pytest.raises(EngineError, match=f"and there are {sum(nodes)}: not all find room"):
+        cluster._check_gpus(demands)
