@@ -20,13 +20,14 @@ from lengthctl.evaluate.metrics import compare, summarise
 from lengthctl.rundir import write_json
 
 COLUMNS = {
-    "s_l": ("S_l", 100),
-    "mean_length": ("words", 1),
-    "truncation": ("into the limit %", 100),
-    "finished": ("whole sentence at the end %", 100),
-    "seq_rep_4": ("repeated 4-grams %", 100),
-    "nll_per_token": ("nats a token", 1),
+    "s_l": ("S_l", 100, 1),
+    "mean_length": ("words", 1, 0),
+    "truncation": ("into the limit %", 100, 1),
+    "finished": ("whole sentence at the end %", 100, 1),
+    "seq_rep_4": ("repeated 4-grams %", 100, 1),
+    "nll_per_token": ("nats a token", 1, 2),
 }
+"""Title, scale and decimal places."""
 
 
 def main(out: Path, folders: list[Path]) -> None:
@@ -36,11 +37,11 @@ def main(out: Path, folders: list[Path]) -> None:
     found = {title: _measured(side, None if side is first else first) for title, side in sides.items()}
     by_seed = {title: {seed: _short(level) for seed, level in side.by_seed.items()} for title, side in sides.items()}
     write_json(out, {"versions": versions, "sides": found, "by_seed": by_seed})
-    print("| | " + " | ".join(title for title, _ in COLUMNS.values()) + " |\n|" + " --- |" * (len(COLUMNS) + 1))
+    print("| | " + " | ".join(title for title, *_ in COLUMNS.values()) + " |\n|" + " --- |" * (len(COLUMNS) + 1))
     for title, side in found.items():
         for name, level, sign in ((title, side["overall"], ""), ("change", side.get("change", {}), "+")):
             if level:
-                cells = [_cell(level[key], scale, sign) if key in level else "" for key, (_, scale) in COLUMNS.items()]
+                cells = [_cell(level[key], *form, sign) if key in level else "" for key, (_, *form) in COLUMNS.items()]
                 print("| " + " | ".join([name, *cells]) + " |")
     for title, seeds in by_seed.items():
         print(f"{title}: S_l by seed " + ", ".join(f"{100 * level['s_l']['value']:.1f}" for level in seeds.values()))
@@ -68,8 +69,7 @@ def _short(level: dict[str, Any]) -> dict[str, Any]:
     return {key: level[key] for key in COLUMNS if key in level}
 
 
-def _cell(metric: dict[str, float], scale: float, sign: str) -> str:
-    places = 0 if abs(metric["value"] * scale) >= 200 else 1 if scale == 100 else 2
+def _cell(metric: dict[str, float], scale: int, places: int, sign: str) -> str:
     value, low, high = (f"{scale * metric[key]:{sign}.{places}f}" for key in ("value", "low", "high"))
     return f"{value} [{low}, {high}]"
 

@@ -50,7 +50,7 @@ def test_data(pipeline: Pipeline) -> None:
     asked = {row["id"] for row in rows_of(pipeline.out / "prompts-data.jsonl")}
     long = rows_of(pipeline.out / "long" / "train.jsonl")
     assert long
-    assert {row["source"].rpartition("/")[2] for row in long} <= {"direct", "prompts-data.jsonl", "train.jsonl"}
+    assert {row["source"].rpartition("/")[2] for row in long} <= {"direct-rows.jsonl", "train.jsonl"}
     held_out = {row["id"] for row in rows_of(pipeline.out / "prompts-development.jsonl")}
     assert not asked & held_out
     steps = (pipeline.out / "agentwrite" / "steps.jsonl").read_bytes()
