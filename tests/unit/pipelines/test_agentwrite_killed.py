@@ -33,7 +33,7 @@ class Paid(PerfectWriter):
     def _answer(self, request: Request) -> Completion:
         with self._log.open("a") as file:
             file.write(request.id + "\n")
-        time.sleep(0.001)
+        time.sleep(0.02)  # ten kills in 10 to 50 ms each must not outlast it
         return super()._answer(request)
 
 
