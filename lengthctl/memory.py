@@ -5,7 +5,6 @@ from __future__ import annotations
 import ctypes
 import gc
 import os
-import sys
 import threading
 from contextlib import suppress
 from pathlib import Path
@@ -50,9 +49,10 @@ def release_freed_memory() -> None:
 def release_gpu_memory() -> None:
     """Give a GPU's memory back that nothing here refers to any more: an engine that starts beside this process looks at
     what is free."""
+    import torch
+
     gc.collect()
-    torch = sys.modules.get("torch")
-    if torch is not None and torch.cuda.is_available():
+    if torch.cuda.is_available():
         torch.cuda.empty_cache()
 
 

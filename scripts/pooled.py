@@ -19,15 +19,12 @@ class Pooled:
     """One side's texts of all seeds."""
 
     rows: list[dict[str, Any]] = field(default_factory=list)
+    texts: list[Scored] = field(default_factory=list)
+    """The same, as they are measured."""
     likely: list[LikelyText] = field(default_factory=list)
     """Of those whose likelihood was measured."""
     by_seed: dict[str, dict[str, Any]] = field(default_factory=dict)
     """The evaluation's own measures."""
-
-    @property
-    def texts(self) -> list[Scored]:
-        """As they are measured."""
-        return [Scored.parse(row) for row in self.rows]
 
 
 def pooled(folders: Sequence[Path], title: Callable[[str], str]) -> tuple[dict[str, Pooled], dict[str, Any]]:
@@ -40,8 +37,10 @@ def pooled(folders: Sequence[Path], title: Callable[[str], str]) -> tuple[dict[s
         for name, subject in summary["subjects"].items():
             side = sides.setdefault(title(name), Pooled())
             rows = [row for _, row in read_records(folder / subject["samples"])]
+            texts = {str(row["id"]): Scored.parse(row) for row in rows}
             side.rows += rows
-            side.likely += _likely(folder / "likelihood" / Path(subject["samples"]).name, rows)
+            side.texts += texts.values()
+            side.likely += _likely(folder / "likelihood" / Path(subject["samples"]).name, texts)
             side.by_seed[seed_of(name, summary, side.by_seed)] = subject["overall"]
     return sides, versions
 
@@ -53,9 +52,8 @@ def seed_of(name: str, summary: Mapping[str, Any], known: Collection[str]) -> st
     return seed if seed not in known else f"{seed}, {evaluated}"
 
 
-def _likely(file: Path, rows: Sequence[dict[str, Any]]) -> list[LikelyText]:
+def _likely(file: Path, texts: Mapping[str, Scored]) -> list[LikelyText]:
     if not file.is_file():
         return []
     found = {row["id"]: TextLikelihood(row["nll"], row["nll_open"], row["tokens"]) for _, row in read_records(file)}
-    texts = [(row["id"], Scored.parse(row)) for row in rows]
-    return [LikelyText(text.prompt_id, text.target.label, found[name]) for name, text in texts if text.text]
+    return [LikelyText(text.prompt_id, text.target.label, found[name]) for name, text in texts.items() if text.text]

@@ -93,9 +93,9 @@ class RolloutConfig(Section):
         return self
 
     @property
-    def cache_gib(self) -> int:
-        """KV cache of an engine on the CPU, in GiB."""
-        return self.kv_cache_gib or 1
+    def cache_gib(self) -> int | None:
+        """`kv_cache_gib` with its default on a CPU; None: what is free of a GPU's share."""
+        return 1 if self.kv_cache_gib is None and not self.gpus else self.kv_cache_gib
 
 
 class JudgeConfig(Section):

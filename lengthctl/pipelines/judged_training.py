@@ -19,13 +19,14 @@ from lengthctl.rewards.combine import Combined
 from lengthctl.rewards.judged import JudgedReward
 from lengthctl.rewards.pair_groups import Group, make_group
 from lengthctl.rewards.pairwise import PairwiseReward
+from lengthctl.rollout.cluster import NO_GUESTS, Guests
 from lengthctl.rollout.open import engine_layout
 
 if TYPE_CHECKING:
     from lengthctl.config import Config
     from lengthctl.train.group_watch import OnGroup
 
-__all__ = ["Rooms", "judge_ahead", "judge_cpus", "opened_room", "wants_judge", "with_judge"]
+__all__ = ["Rooms", "judge_ahead", "judge_guests", "opened_room", "wants_judge", "with_judge"]
 
 Rooms = Mapping[str, JudgeRoom[Any, Any]]
 """By the name of a kind of question, the room in which the judge answers it."""
@@ -36,20 +37,13 @@ def wants_judge(reward: Combined) -> bool:
     return bool(_kinds(reward))
 
 
-def judge_cpus(config: Config) -> int:
-    """Cores that the engines of a local judge ask Ray for, beside the run's own; 0 for another judge, or none."""
+def judge_guests(config: Config) -> Guests:
+    """What the engines of a local judge ask Ray for, beside the run's own; nothing for another judge, or none."""
     if config.judge is None or config.judge.backend != "vllm":
-        return 0
-    engines, threads = engine_layout(judge_source(config))
-    return engines * threads
-
-
-def judge_gpus(config: Config) -> list[float]:
-    """GPUs that each of those engines asks for."""
-    if config.judge is None or config.judge.backend != "vllm":
-        return []
+        return NO_GUESTS
     source = judge_source(config)
-    return [source.rollout.gpus] * engine_layout(source)[0]
+    engines, threads = engine_layout(source)
+    return Guests(engines * threads, (source.rollout.gpus,) * engines)
 
 
 def with_judge(reward: Combined, rooms: Rooms) -> Combined:

@@ -154,17 +154,17 @@ def documents_at_once(config: Config, context: int | None) -> int:
         return rollout.endpoint.concurrency
     engines = rollout.engines or 1
     most = rollout.max_num_seqs * engines
-    if rollout.gpus and rollout.kv_cache_gib is None:
+    if rollout.cache_gib is None:
         return most
     most = min(_MOST_AT_ONCE, most)
-    held = None if rollout.backend != "vllm" else _cached_tokens(config)
+    held = None if rollout.backend != "vllm" else _cached_tokens(config, rollout.cache_gib)
     if held is None or context is None:
         return most
     return max(1, min(most, engines * held // min(_USUAL, -(-context // 2))))
 
 
-def _cached_tokens(config: Config) -> int | None:
-    """Tokens that the KV cache of one engine holds; None for a model whose config does not tell."""
+def _cached_tokens(config: Config, gib: int) -> int | None:
+    """Tokens that a KV cache of so many GiB holds; None for a model whose config does not tell."""
     from transformers import AutoConfig
 
     model = AutoConfig.from_pretrained(resolve_model(config.model.name))
@@ -173,4 +173,4 @@ def _cached_tokens(config: Config) -> int | None:
     if not (heads and layers and size):
         return None
     wide = (getattr(model, "num_key_value_heads", None) or heads) * (getattr(model, "head_dim", None) or size // heads)
-    return int(config.rollout.cache_gib * 2**30 // (2 * layers * wide * _CACHE_BYTES))
+    return int(gib * 2**30 // (2 * layers * wide * _CACHE_BYTES))

@@ -15,7 +15,7 @@ from lengthctl.pipelines.evaluation import send_adapter
 from lengthctl.pipelines.held_out import measure_after
 from lengthctl.pipelines.inputs import RunInputs, prepare_inputs
 from lengthctl.pipelines.job import run_job
-from lengthctl.pipelines.judged_training import judge_ahead, judge_cpus, judge_gpus, opened_room, with_judge
+from lengthctl.pipelines.judged_training import judge_ahead, judge_guests, opened_room, with_judge
 from lengthctl.pipelines.length_history import predictor_of
 from lengthctl.pipelines.measured_rewards import settle_rewards
 from lengthctl.pipelines.publish import export_model
@@ -84,8 +84,7 @@ def _lead(config: Config, run: RunFolder, narrator: Narrator) -> dict[str, Any]:
                 context_tokens=inputs.context_tokens,
                 say=narrator.say,
                 predictor=predictor_of(config, by_group=False),
-                guest_cpus=judge_cpus(config),
-                guest_gpus=judge_gpus(config),
+                guests=judge_guests(config),
             )
             if config.model.adapter is not None:
                 send_adapter(config, pool)

@@ -10,10 +10,11 @@ import sys
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 
 from lengthctl.errors import EndpointError, EngineError, MissingDependencyError, first_line
 
-__all__ = ["connect", "disconnect", "usable_cores"]
+__all__ = ["NO_GUESTS", "Guests", "connect", "disconnect", "usable_cores"]
 
 _CONNECT_SECONDS = 5.0
 _SHARE_ROUNDING = 1e-6
@@ -22,6 +23,19 @@ _SHARE_ROUNDING = 1e-6
 _HTTP2_SETTINGS = 4
 _HTTP2_HELLO = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + bytes([0, 0, 0, _HTTP2_SETTINGS, 0, 0, 0, 0, 0])
 """Client preface and empty settings; a gRPC server answers with its own settings (RFC 9113, section 3.4)."""
+
+
+@dataclass(frozen=True)
+class Guests:
+    """What the engines of a second pool will ask for."""
+
+    cpus: int = 0
+    """Cores, together; a Ray of our own has them on top, whether or not the machine has."""
+    gpus: tuple[float, ...] = ()
+    """Of each."""
+
+
+NO_GUESTS = Guests()
 
 
 def usable_cores() -> int:
@@ -35,8 +49,7 @@ def connect(
     object_store_gib: float,
     engines: int = 1,
     gpus: float = 0,
-    guest_cpus: int = 0,
-    guest_gpus: Sequence[float] = (),
+    guests: Guests = NO_GUESTS,
 ) -> None:
     """Start or join Ray; does nothing when it runs already.
 
@@ -48,8 +61,7 @@ def connect(
         object_store_gib: shared memory of a Ray of our own.
         engines: how many share the cores, each on one node.
         gpus: that each engine asks for, a share of one or whole ones.
-        guest_cpus: that further engines will ask for; a Ray of our own has them on top, whether or not the machine has.
-        guest_gpus: that each of those will ask for.
+        guests: that will come to the same Ray.
 
     Raises:
         EndpointError: RAY_ADDRESS does not answer, or not as Ray does.
@@ -80,9 +92,9 @@ def connect(
             _check_cores(cpus, engines)
         else:
             _check_machine(cpus, engines)
-            _start(cpus + guest_cpus, object_store_gib)
+            _start(cpus + guests.cpus, object_store_gib)
     try:
-        _check_gpus([*[gpus] * engines, *guest_gpus])
+        _check_gpus([*[gpus] * engines, *guests.gpus])
     except EngineError:
         disconnect()
         raise

@@ -37,6 +37,7 @@ class EngineSettings:
     max_num_seqs: int
     max_model_len: int
     kv_cache_gib: int | None
+    """None on a GPU alone: what is free of its share."""
     dtype: str
     seed: int
     stop_token_ids: tuple[int, ...]
@@ -53,7 +54,7 @@ class EngineSettings:
             "VLLM_ENABLE_V1_MULTIPROCESSING": "0",
             "VLLM_CPU_OMP_THREADS_BIND": "nobind",
             "OMP_NUM_THREADS": str(self.threads),
-            "VLLM_CPU_KVCACHE_SPACE": str(self.kv_cache_gib or 1),
+            "VLLM_CPU_KVCACHE_SPACE": str(self.kv_cache_gib or 0),  # a GPU's engine reads none
             "VLLM_LOGGING_LEVEL": "ERROR",
             "VLLM_NO_USAGE_STATS": "1",
             "TOKENIZERS_PARALLELISM": "false",

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import importlib.util
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from lengthctl.errors import EngineError, MissingDependencyError, ModelError
 from lengthctl.models import LoadedTokenizer, check_base, context_length, resolve_model
-from lengthctl.rollout.cluster import connect, usable_cores
+from lengthctl.rollout.cluster import NO_GUESTS, Guests, connect, usable_cores
 from lengthctl.rollout.prediction import LengthPredictor
 
 if TYPE_CHECKING:
@@ -74,11 +74,9 @@ def open_pool(
     context_tokens: int,
     say: Callable[[str], None] = _silent,
     predictor: Callable[[], LengthPredictor] = LengthPredictor,
-    guest_cpus: int = 0,
-    guest_gpus: Sequence[float] = (),
+    guests: Guests = NO_GUESTS,
 ) -> RolloutPool:
-    """A Ray pool of vLLM engines; see `open_backend`. `guest_cpus`, `guest_gpus`: what a second pool will ask for, all
-    its engines' cores and each one's GPUs."""
+    """A Ray pool of vLLM engines; see `open_backend`. `guests`: of a second pool."""
     if importlib.util.find_spec("vllm") is None:
         raise MissingDependencyError(
             "vllm is not installed",
@@ -97,8 +95,7 @@ def open_pool(
         engines=engines,
         gpus=config.rollout.gpus,
         object_store_gib=_object_store_gib(resolve_model(config.model.name)),
-        guest_cpus=guest_cpus,
-        guest_gpus=guest_gpus,
+        guests=guests,
     )
     settings = [
         EngineSettings(
@@ -107,7 +104,7 @@ def open_pool(
             threads=threads,
             max_num_seqs=config.rollout.max_num_seqs,
             max_model_len=length,
-            kv_cache_gib=config.rollout.kv_cache_gib,
+            kv_cache_gib=config.rollout.cache_gib,
             dtype=config.rollout.dtype,
             seed=config.run.seed + i,
             stop_token_ids=tokenizer.stop_token_ids,
@@ -147,11 +144,12 @@ def _check_memory(config: Config, engines: int) -> None:
 
     if os.environ.get("RAY_ADDRESS") or config.rollout.gpus:
         return
-    needed, total = engines * config.rollout.cache_gib, psutil.virtual_memory().total / 2**30
+    each = config.rollout.cache_gib
+    assert each is not None  # on a CPU
+    needed, total = engines * each, psutil.virtual_memory().total / 2**30
     if needed > total:
         raise EngineError(
-            f"{engines} engines with rollout.kv_cache_gib = {config.rollout.cache_gib} need {needed} GiB, "
-            f"this machine has {total:.0f}",
+            f"{engines} engines with rollout.kv_cache_gib = {each} need {needed} GiB, this machine has {total:.0f}",
             "Lower rollout.kv_cache_gib or rollout.engines",
         )
 

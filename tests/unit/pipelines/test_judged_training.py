@@ -21,7 +21,7 @@ from lengthctl.judging_pairs import PAIR_FORM, Pair, PairScores
 from lengthctl.pipelines.judge_questions import PAIRS, questions_for, texts_by
 from lengthctl.pipelines.judge_room import JudgeRoom
 from lengthctl.pipelines.judge_turns import JudgeTurns
-from lengthctl.pipelines.judged_training import Rooms, judge_ahead, judge_cpus, opened_room, wants_judge, with_judge
+from lengthctl.pipelines.judged_training import Rooms, judge_ahead, judge_guests, opened_room, wants_judge, with_judge
 from lengthctl.records import Completion, FinishReason
 from lengthctl.rewards.combine import Combined, Part
 from lengthctl.rewards.finished import FinishedReward
@@ -190,9 +190,11 @@ def test_a_mix_of_both_kinds_opens_two_rooms_on_one_judge(tmp_path: Path) -> Non
 
 def test_cores_of_a_local_judge(tmp_path: Path) -> None:
     given = config(tmp_path, GOOD)
-    assert judge_cpus(given) == 0
-    local = JudgeConfig(backend="vllm", model=ModelConfig(name=str(tmp_path)), engines=2, threads=3)  # type: ignore[call-arg]
-    assert judge_cpus(given.model_copy(update={"judge": local})) == 6
+    assert judge_guests(given).cpus == 0
+    local = JudgeConfig(backend="vllm", model=ModelConfig(name=str(tmp_path)), engines=2, threads=3, gpus=0.2)  # type: ignore[call-arg]
+    guests = judge_guests(given.model_copy(update={"judge": local}))
+    assert guests.cpus == 6
+    assert guests.gpus == (0.2, 0.2)
 
 
 def test_a_recipe_that_rewards_by_a_judge_needs_one(tmp_path: Path) -> None:
